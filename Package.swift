@@ -1,0 +1,58 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// The layers of docs/design.md, lowest first. A target may depend only on targets above it in this
+// list; the compiler enforces the rest, since nothing else is visible to it.
+let strict: [SwiftSetting] = [
+  .swiftLanguageMode(.v6),
+  .strictMemorySafety(),
+  .treatAllWarnings(as: .error),
+  .enableExperimentalFeature("Lifetimes"),
+]
+
+let package = Package(
+  name: "weir",
+  platforms: [.macOS(.v26)],
+  products: [
+    .library(name: "Conntrack", targets: ["Conntrack"]),
+    .library(name: "Firewall", targets: ["Firewall"]),
+    .library(name: "Replay", targets: ["Replay"]),
+    .executable(name: "weir", targets: ["weir"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/onevcat/Rainbow", from: "4.2.2"),
+  ],
+  targets: [
+    .target(name: "Wire", swiftSettings: strict),
+    .target(name: "Conntrack", dependencies: ["Wire"], swiftSettings: strict),
+    .target(
+      name: "ConntrackFormat", dependencies: ["Wire", "Conntrack"], swiftSettings: strict),
+    .target(name: "NAT", dependencies: ["Wire", "Conntrack"], swiftSettings: strict),
+    .target(name: "Ruleset", dependencies: ["Wire", "Conntrack", "NAT"], swiftSettings: strict),
+    .target(
+      name: "Firewall", dependencies: ["Wire", "Conntrack", "NAT", "Ruleset"],
+      swiftSettings: strict),
+    .target(
+      name: "HostSnapshot",
+      dependencies: ["Wire", "Conntrack", "ConntrackFormat", "Ruleset", "Firewall"],
+      swiftSettings: strict),
+    .systemLibrary(name: "CPcap", pkgConfig: "libpcap", providers: [.apt(["libpcap-dev"])]),
+    .target(name: "Capture", dependencies: ["Wire", "CPcap"], swiftSettings: strict),
+    .target(
+      name: "Replay",
+      dependencies: [
+        "Wire", "Conntrack", "ConntrackFormat", "NAT", "Ruleset", "Firewall", "HostSnapshot",
+        "Capture",
+      ],
+      swiftSettings: strict),
+    .executableTarget(
+      name: "weir",
+      dependencies: [
+        "Replay", "ConntrackFormat", "HostSnapshot", "Capture", "Ruleset", "Firewall",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Rainbow", package: "Rainbow"),
+      ],
+      swiftSettings: strict),
+  ]
+)
