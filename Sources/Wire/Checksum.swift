@@ -123,58 +123,54 @@ extension InternetChecksum {
 // MARK: - Transport checksums
 
 extension InternetChecksum {
-  /// Whether the transport checksum of a whole packet (no fragment) is right: TCP, UDP, UDP-Lite,
-  /// ICMP over IPv4, ICMPv6 over IPv6, DCCP. True for protocols without one here (SCTP's is
-  /// `CRC32c.sctpIsValid`) and for UDP over IPv4 with checksum 0.
+  /// Whether the transport checksum of a whole packet (no fragment) is right, as connection
+  /// tracking asks it: TCP, UDP, UDP-Lite, ICMP over IPv4, ICMPv6 over IPv6. True for everything
+  /// else (SCTP's is `CRC32c.sctpIsValid`), and for UDP of both families with checksum 0.
   ///
-  /// False when the packet is too short to hold the checksum.
+  /// The length summed is that of the IP payload, even where a UDP header says less. False when the
+  /// packet is too short to hold the checksum.
   public static func transportIsValid(_ bytes: RawSpan, headers: PacketHeaders) -> Bool {
     let start = headers.transportOffset
     let end = headers.end
-    guard start >= 0, start <= end, end <= bytes.byteCount else { return false }
+    guard start >= 0, end <= bytes.byteCount else { return false }
     let length = end &- start
     switch (headers.transportProtocol, headers.family) {
     case (IPProtocolNumber.tcp, _):
       guard length >= TCPField.minimumLength else { return false }
-      return addsUp(bytes, headers, covered: length)
-    case (IPProtocolNumber.udp, let family):
+      return addsUp(bytes, headers, IPProtocolNumber.tcp, covered: length)
+    case (IPProtocolNumber.udp, _):
       guard length >= UDPField.headerLength else { return false }
-      if bytes.uint16(at: start &+ UDPField.checksum) == 0 { return family == .ipv4 }
-      return addsUp(bytes, headers, covered: length)
+      if bytes.uint16(at: start &+ UDPField.checksum) == 0 { return true }
+      return addsUp(bytes, headers, IPProtocolNumber.udp, covered: length)
     case (IPProtocolNumber.udpLite, _):
       guard length >= UDPField.headerLength,
         bytes.uint16(at: start &+ UDPField.checksum) != 0
       else { return false }
       // RFC 3828 section 3.1: 0 covers all; 1 to 7 and more than there is are errors.
-      let coverage = Int(bytes.uint16(at: start &+ UDPField.length))
-      if coverage == 0 { return addsUp(bytes, headers, covered: length) }
+      var coverage = Int(bytes.uint16(at: start &+ UDPField.length))
+      if coverage == 0 { coverage = length }
       guard coverage >= UDPField.headerLength, coverage <= length else { return false }
-      return addsUp(bytes, headers, covered: coverage)
+      // Linux puts UDP's number in this pseudo header, against the RFC, and so finds packets with
+      // 136 there invalid. Asked of 6.18.
+      return addsUp(bytes, headers, IPProtocolNumber.udp, covered: coverage)
     case (IPProtocolNumber.icmp, .ipv4):
       guard length >= 4 else { return false }
       return fold(sum(bytes, from: start, to: end)) == 0xffff
     case (IPProtocolNumber.icmpv6, .ipv6):
       guard length >= 4 else { return false }
-      return addsUp(bytes, headers, covered: length)
-    case (IPProtocolNumber.dccp, _):
-      guard length >= 12 else { return false }
-      // RFC 4340 section 9.2: 0 covers all; n covers the header and 4 (n - 1) bytes of data.
-      let coverage = Int(bytes.uint8(at: start &+ 5) & 0xf)
-      if coverage == 0 { return addsUp(bytes, headers, covered: length) }
-      let covered = Int(bytes.uint8(at: start &+ 4)) &* 4 &+ (coverage &- 1) &* 4
-      guard covered <= length else { return false }
-      return addsUp(bytes, headers, covered: covered)
+      return addsUp(bytes, headers, IPProtocolNumber.icmpv6, covered: length)
     default:
       return true
     }
   }
 
   /// Whether pseudo header and the transport's first `covered` bytes add up to all ones.
-  static func addsUp(_ bytes: RawSpan, _ headers: PacketHeaders, covered: Int) -> Bool {
+  static func addsUp(
+    _ bytes: RawSpan, _ headers: PacketHeaders, _ transportProtocol: UInt8, covered: Int
+  ) -> Bool {
     let pseudo = pseudoHeader(
       source: headers.source, destination: headers.destination,
-      transportProtocol: headers.transportProtocol,
-      length: headers.end &- headers.transportOffset)
+      transportProtocol: transportProtocol, length: headers.end &- headers.transportOffset)
     let start = headers.transportOffset
     return fold(sum(bytes, from: start, to: start &+ covered, initial: pseudo)) == 0xffff
   }

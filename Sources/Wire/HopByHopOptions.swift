@@ -48,7 +48,7 @@ enum HopByHopOptions {
           type == jumboPayload
           ? jumbo(
             bytes, at: at, length: length, payloadLength: payloadLength, packetEnd: &packetEnd)
-          : checkOption(type, length: length)
+          : checkOption(type, at: at, length: length)
         if let drop { return drop }
       }
       at &+= length
@@ -56,12 +56,16 @@ enum HopByHopOptions {
     return nil
   }
 
-  private static func checkOption(_ type: UInt8, length: Int) -> IPDrop? {
+  private static func checkOption(_ type: UInt8, at: Int, length: Int) -> IPDrop? {
     switch type {
     case routerAlert:
       return length == 4 ? nil : .badHopByHopOption
+    case calipso:
+      // RFC 5570: dropped unless the label's domain was configured, which Weir does not know of.
+      return .badHopByHopOption
     case ioam:
-      return nil
+      // RFC 9486 section 3: aligned to 4n; the rest is read only where an interface enables it.
+      return at & 3 == 0 ? nil : .badHopByHopOption
     default:
       // RFC 8200 section 4.2: the two highest bits say whether the unknown may be skipped.
       return type >> 6 == 0 ? nil : .unknownHopByHopOption
