@@ -21,7 +21,7 @@ import Testing
     var expected: [Reading.Packet] = []
     var writer = try CaptureWriter(path: path)
     let ethernet = try writer.addInterface(name: "eth0.100", linkType: LinkType.ethernet)
-    _ = try writer.addInterface(name: nil, linkType: LinkType.raw, snapshotLength: 96)
+    _ = try writer.addInterface(name: nil, linkType: LinkType.raw)
     for number in 1...2_000 {
       if number == 1_000 {
         _ = try writer.addInterface(name: "wlan-ü", linkType: LinkType.linuxSLL2)
@@ -52,7 +52,7 @@ import Testing
     #expect(
       reading.interfaces == [
         CaptureInterface(name: "eth0.100", linkType: 1),
-        CaptureInterface(name: nil, linkType: 101, snapshotLength: 96),
+        CaptureInterface(name: nil, linkType: 101),
         CaptureInterface(name: "wlan-ü", linkType: 276),
       ])
     #expect(reading.packets == expected)
