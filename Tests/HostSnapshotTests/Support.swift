@@ -29,7 +29,7 @@ func family(_ text: String) -> AddressFamily { text.contains(":") ? .ipv6 : .ipv
 func net(_ text: String) -> IPPrefix { AddressText.prefix(text, family(text))! }
 
 /// A file of a snapshot that is only in memory.
-func file(_ text: String, _ name: String = "f") -> SnapshotFile {
+func snapshotFile(_ text: String, _ name: String = "f") -> SnapshotFile {
   SnapshotFile(path: name, bytes: Data(text.utf8))
 }
 
