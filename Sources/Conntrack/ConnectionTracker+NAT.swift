@@ -85,3 +85,13 @@ extension ConnectionTracker {
     return table.hash(source, zone: zone)
   }
 }
+
+extension ConnectionTracker {
+  /// A keyed hash of two addresses: for choices that must be the same for the same two hosts.
+  public func pairHash(_ a: IPAddress, _ b: IPAddress) -> UInt64 {
+    table.hash(
+      Tuple(
+        source: a, destination: b, sourcePort: 0, destinationPort: 0, protocolNumber: 0,
+        family: .ipv6), zone: 0)
+  }
+}

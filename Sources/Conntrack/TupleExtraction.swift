@@ -103,3 +103,10 @@ enum ICMPQuery {
     }
   }
 }
+
+extension Tuple {
+  /// Whether messages of this type carry the identifier that tuples are told apart by.
+  public static func hasICMPIdentifier(_ type: UInt8, protocolNumber: UInt8) -> Bool {
+    ICMPQuery.answer(to: type, protocolNumber: protocolNumber) != nil
+  }
+}

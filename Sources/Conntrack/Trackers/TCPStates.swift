@@ -73,15 +73,15 @@ enum TCPTransition: UInt8, BitwiseCopyable {
 }
 
 enum TCPStates {
-  private static let SS = TCPTransition.toSynSent
-  private static let SR = TCPTransition.toSynReceived
-  private static let ES = TCPTransition.toEstablished
-  private static let FW = TCPTransition.toFinWait
-  private static let CW = TCPTransition.toCloseWait
-  private static let LA = TCPTransition.toLastAck
-  private static let TW = TCPTransition.toTimeWait
-  private static let CL = TCPTransition.toClose
-  private static let S2 = TCPTransition.toSynSent2
+  private static let ss = TCPTransition.toSynSent
+  private static let sr = TCPTransition.toSynReceived
+  private static let es = TCPTransition.toEstablished
+  private static let fw = TCPTransition.toFinWait
+  private static let cw = TCPTransition.toCloseWait
+  private static let la = TCPTransition.toLastAck
+  private static let tw = TCPTransition.toTimeWait
+  private static let cl = TCPTransition.toClose
+  private static let s2 = TCPTransition.toSynSent2
   private static let ig = TCPTransition.ignore
   private static let iv = TCPTransition.invalid
 
@@ -90,31 +90,31 @@ enum TCPStates {
   /// One row a state, one column a kind of segment, first for segments of the original direction.
   private static let original: InlineArray<60, TCPTransition> = [
     // SYN SYN/ACK FIN ACK RST other    in state:
-    SS, iv, iv, ES, iv, iv,  // NONE: a SYN opens; an ACK is picked up in mid-stream
-    SS, iv, iv, iv, CL, iv,  // SYN_SENT: the SYN again; nothing else before the answer
-    ig, SR, FW, ES, CL, iv,  // SYN_RECV: the ACK completes the handshake
-    ig, iv, FW, ES, CL, iv,  // ESTABLISHED: a SYN here is another connection's, or a forged one
-    ig, iv, LA, CW, CL, iv,  // FIN_WAIT: the ACK of the FIN, or the second FIN
-    ig, iv, LA, CW, CL, iv,  // CLOSE_WAIT: the second FIN
-    ig, iv, LA, TW, CL, iv,  // LAST_ACK: the ACK of the second FIN
-    SS, iv, TW, TW, CL, iv,  // TIME_WAIT: a SYN may open the connection again
-    SS, iv, CL, CL, CL, iv,  // CLOSE: the same
-    S2, SR, iv, iv, CL, iv,  // SYN_SENT2: simultaneous open, waiting for the SYN/ACK
+    ss, iv, iv, es, iv, iv,  // NONE: a SYN opens; an ACK is picked up in mid-stream
+    ss, iv, iv, iv, cl, iv,  // SYN_SENT: the SYN again; nothing else before the answer
+    ig, sr, fw, es, cl, iv,  // SYN_RECV: the ACK completes the handshake
+    ig, iv, fw, es, cl, iv,  // ESTABLISHED: a SYN here is another connection's, or a forged one
+    ig, iv, la, cw, cl, iv,  // FIN_WAIT: the ACK of the FIN, or the second FIN
+    ig, iv, la, cw, cl, iv,  // CLOSE_WAIT: the second FIN
+    ig, iv, la, tw, cl, iv,  // LAST_ACK: the ACK of the second FIN
+    ss, iv, tw, tw, cl, iv,  // TIME_WAIT: a SYN may open the connection again
+    ss, iv, cl, cl, cl, iv,  // CLOSE: the same
+    s2, sr, iv, iv, cl, iv,  // SYN_SENT2: simultaneous open, waiting for the SYN/ACK
   ]
 
   /// The same for segments of the reply direction.
   private static let reply: InlineArray<60, TCPTransition> = [
     // SYN SYN/ACK FIN ACK RST other    in state:
     iv, iv, iv, iv, iv, iv,  // NONE: nothing can be a reply yet
-    S2, SR, iv, ig, CL, iv,  // SYN_SENT: SYN/ACK answers, SYN crosses ours, ACK may be a challenge
-    iv, ig, FW, SR, CL, iv,  // SYN_RECV: the SYN/ACK again
-    iv, ig, FW, ES, CL, iv,  // ESTABLISHED
-    iv, ig, LA, CW, CL, iv,  // FIN_WAIT
-    iv, ig, LA, CW, CL, iv,  // CLOSE_WAIT
-    iv, ig, LA, TW, CL, iv,  // LAST_ACK
-    SS, ig, TW, TW, CL, iv,  // TIME_WAIT: the server may open one the other way
-    iv, ig, CL, CL, CL, iv,  // CLOSE
-    S2, SR, iv, ig, CL, iv,  // SYN_SENT2
+    s2, sr, iv, ig, cl, iv,  // SYN_SENT: SYN/ACK answers, SYN crosses ours, ACK may be a challenge
+    iv, ig, fw, sr, cl, iv,  // SYN_RECV: the SYN/ACK again
+    iv, ig, fw, es, cl, iv,  // ESTABLISHED
+    iv, ig, la, cw, cl, iv,  // FIN_WAIT
+    iv, ig, la, cw, cl, iv,  // CLOSE_WAIT
+    iv, ig, la, tw, cl, iv,  // LAST_ACK
+    ss, ig, tw, tw, cl, iv,  // TIME_WAIT: the server may open one the other way
+    iv, ig, cl, cl, cl, iv,  // CLOSE
+    s2, sr, iv, ig, cl, iv,  // SYN_SENT2
   ]
 
   /// - Complexity: O(1): one load.
