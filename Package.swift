@@ -38,7 +38,9 @@ let package = Package(
       dependencies: ["Wire", "Conntrack", "ConntrackFormat", "Ruleset", "Firewall"],
       swiftSettings: strict),
     .systemLibrary(name: "CPcap", pkgConfig: "libpcap", providers: [.apt(["libpcap-dev"])]),
-    .target(name: "Capture", dependencies: ["Wire", "CPcap"], swiftSettings: strict),
+    .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+    .target(name: "Capture", dependencies: ["Wire", "CPcap", "CZlib"], swiftSettings: strict),
+    .testTarget(name: "CaptureTests", dependencies: ["Capture"], swiftSettings: strict),
     .target(
       name: "Replay",
       dependencies: [
