@@ -56,5 +56,8 @@ let package = Package(
         .product(name: "Rainbow", package: "Rainbow"),
       ],
       swiftSettings: strict),
+    .testTarget(
+      name: "ConntrackFormatTests", dependencies: ["ConntrackFormat", "Conntrack", "Wire"],
+      exclude: ["Recorded"], swiftSettings: strict),
   ]
 )
