@@ -41,6 +41,9 @@ let package = Package(
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     .target(name: "Capture", dependencies: ["Wire", "CPcap", "CZlib"], swiftSettings: strict),
     .testTarget(name: "CaptureTests", dependencies: ["Capture"], swiftSettings: strict),
+    .testTarget(
+      name: "HostSnapshotTests", dependencies: ["HostSnapshot", "Firewall", "Wire"],
+      swiftSettings: strict),
     .target(
       name: "Replay",
       dependencies: [

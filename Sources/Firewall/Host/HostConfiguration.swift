@@ -63,6 +63,13 @@ public struct HostConfiguration: Sendable {
   /// The interface called `name`, or nil.
   public func interfaceIndex(named name: String) -> Int? { indexByName[name] }
 
+  /// The one interface that is no loopback, if there is exactly one: frames that say nothing of
+  /// their interface belong to it.
+  public var soleInterface: Int? {
+    let real = interfaces.indices.filter { !interfaces[$0].isLoopback }
+    return real.count == 1 ? real[0] : nil
+  }
+
   /// Adds an interface the snapshot does not know, as a capture may name one: no addresses, and the
   /// settings of `conf.default`. Its place; that of the known one where the name is known.
   public mutating func addInterface(named name: String) -> Int {
@@ -116,7 +123,7 @@ public struct HostConfiguration: Sendable {
       route(IPPrefix(address.address, length: bits, family: address.family), .local)
     ]
     guard address.family == .ipv4 else { return routes }
-    if interface.flags.contains(.loopback), address.prefixLength < 32 {
+    if interface.isLoopback, address.prefixLength < 32 {
       routes.append(route(address.network, .local))
     }
     if let broadcast = address.broadcast {

@@ -89,6 +89,9 @@ public struct HostInterface: Hashable, Sendable {
   /// The settings in force, `conf.all` and the interface's own combined.
   public internal(set) var settings = InterfaceSettings()
 
+  /// Whether it is `lo` or its like.
+  public var isLoopback: Bool { flags.contains(.loopback) || name == "lo" }
+
   public init(
     name: String, kernelIndex: Int = 0, macAddress: UInt64? = nil, mtu: Int = 1500,
     flags: InterfaceFlags = [.up, .broadcast, .multicast], linkType: String = "",
