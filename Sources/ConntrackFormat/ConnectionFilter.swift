@@ -43,8 +43,10 @@ public struct NATPattern: Hashable, Sendable {
 
 /// The filter parameters of `man conntrack`. Every one that is present must hold.
 ///
-/// Two kinds of option are looser in conntrack 1.4.7 than its manual says; `keepsConntrackQuirks`
-/// chooses. All else is as 1.4.7 does it, checked against it on one table.
+/// Some options do less in conntrack 1.4.7 than its manual says; `keepsConntrackQuirks` chooses. All
+/// else is as 1.4.7 does it, checked against it on one table, but for one thing: `-u` with
+/// `UNREPLIED` and other words shows the entries for which all of them hold, where 1.4.7 forgets
+/// some of them.
 public struct ConnectionFilter: Hashable, Sendable {
   /// `-f`. An address in any other option implies its family.
   public var family: AddressFamily?

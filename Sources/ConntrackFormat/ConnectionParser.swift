@@ -66,32 +66,23 @@ extension ConntrackFormat {
 
 /// One line being read, word by word from the left.
 private struct ConnectionLineParser {
-  private let words: [(column: Int, text: Substring)]
+  private let bytes: [UInt8]
+  private let words: [Range<Int>]
   private var next = 0
-  private let endColumn: Int
   private let labelNames: LabelNames
   private let nowNanoseconds: Int64?
 
   init(text: Substring, labelNames: LabelNames, nowNanoseconds: Int64?) {
-    var words: [(column: Int, text: Substring)] = []
-    let bytes = text.utf8
-    var column = 1
-    var start: (column: Int, index: Substring.Index)?
-    var index = bytes.startIndex
-    while index < bytes.endIndex {
-      let isSpace = bytes[index] == UInt8(ascii: " ")
-      if isSpace, let begun = start {
-        words.append((begun.column, text[begun.index..<index]))
-        start = nil
-      } else if !isSpace, start == nil {
-        start = (column, index)
-      }
-      index = bytes.index(after: index)
-      column += 1
+    bytes = Array(text.utf8)
+    var words: [Range<Int>] = []
+    words.reserveCapacity(32)
+    var start = 0
+    for index in bytes.indices where bytes[index] == UInt8(ascii: " ") {
+      if index > start { words.append(start..<index) }
+      start = index + 1
     }
-    if let begun = start { words.append((begun.column, text[begun.index...])) }
+    if bytes.count > start { words.append(start..<bytes.count) }
     self.words = words
-    endColumn = column
     self.labelNames = labelNames
     self.nowNanoseconds = nowNanoseconds
   }
@@ -99,35 +90,34 @@ private struct ConnectionLineParser {
   // MARK: Words
 
   private func error(_ expected: String) -> ConntrackLineError {
-    guard next < words.count else {
-      return ConntrackLineError(column: endColumn, found: "", expected: expected)
+    guard let word else {
+      return ConntrackLineError(column: bytes.count + 1, found: "", expected: expected)
     }
-    let word = words[next]
     return ConntrackLineError(
-      column: word.column, found: String(word.text), expected: expected)
+      column: word.startIndex + 1, found: String(decoding: word, as: UTF8.self),
+      expected: expected)
   }
 
-  private var word: Substring? { next < words.count ? words[next].text : nil }
+  private var word: ArraySlice<UInt8>? { next < words.count ? bytes[words[next]] : nil }
 
   private mutating func take(_ literal: String) -> Bool {
-    guard let word, word == literal else { return false }
+    guard let word, word.elementsEqual(literal.utf8) else { return false }
     next += 1
     return true
   }
 
   /// The value of the next word if it is `key=...`.
-  private func value(_ key: String) -> Substring? {
-    guard let word, word.hasPrefix(key) else { return nil }
-    return word.dropFirst(key.count)
+  private func value(_ key: String) -> ArraySlice<UInt8>? {
+    guard let word, word.starts(with: key.utf8) else { return nil }
+    return word.dropFirst(key.utf8.count)
   }
 
   private mutating func number<Number: FixedWidthInteger>(
-    _ text: Substring, radix: Int = 10, as what: String
+    _ text: ArraySlice<UInt8>, radix: UInt64 = 10, as what: @autoclosure () -> String
   ) throws(ConntrackLineError) -> Number {
-    // Digits only: Number(_:) would take a sign.
-    guard text.utf8.first.map({ $0 != UInt8(ascii: "+") && $0 != UInt8(ascii: "-") }) ?? false,
-      let number = Number(text, radix: radix)
-    else { throw error(what) }
+    guard let value = parseNumber(text, radix: radix), let number = Number(exactly: value) else {
+      throw error(what())
+    }
     next += 1
     return number
   }
@@ -135,14 +125,11 @@ private struct ConnectionLineParser {
   private mutating func require<Number: FixedWidthInteger>(_ key: String, upTo most: Number)
     throws(ConntrackLineError) -> Number
   {
-    let what = "`\(key)' and a number up to \(most)"
-    guard let text = value(key) else { throw error(what) }
-    let result: Number = try number(text, as: what)
-    guard result <= most else {
-      next -= 1
-      throw error(what)
-    }
-    return result
+    guard let text = value(key), let value = parseNumber(text),
+      let number = Number(exactly: value), number <= most
+    else { throw error("`\(key)' and a number up to \(most)") }
+    next += 1
+    return number
   }
 
   private mutating func optional<Number: FixedWidthInteger>(_ key: String, upTo most: Number)
@@ -155,7 +142,7 @@ private struct ConnectionLineParser {
     guard let text = value(key) else { return nil }
     guard !text.isEmpty else { throw error("a word after `\(key)'") }
     next += 1
-    return String(text)
+    return String(decoding: text, as: UTF8.self)
   }
 
   // MARK: The parts of a line, in their order
@@ -164,7 +151,7 @@ private struct ConnectionLineParser {
     let family = try self.family()
     let protocolNumber = try self.protocolNumber()
     var seconds: UInt32 = 0
-    if let text = word, text.utf8.first.map(isDigit) ?? false {
+    if let text = word, text.first.map(isDigit) ?? false {
       seconds = try number(text, as: "the seconds left")
     }
     let state = try protocolState(protocolNumber)
@@ -201,8 +188,8 @@ private struct ConnectionLineParser {
 
   private mutating func protocolNumber() throws(ConntrackLineError) -> UInt8 {
     guard let name = word else { throw error("a protocol") }
-    let known = knownProtocols.first { $0.name == name }
-    guard known != nil || name == "unknown" else {
+    let known = knownProtocols.first { name.elementsEqual($0.name.utf8) }
+    guard known != nil || name.elementsEqual("unknown".utf8) else {
       throw error("a protocol (tcp, udp, udplite, icmp, icmpv6, sctp, dccp, gre or unknown)")
     }
     next += 1
@@ -221,13 +208,16 @@ private struct ConnectionLineParser {
   {
     if protocolNumber == 47, let text = value("timeout=") {
       // GRE's two timeouts, in /proc only: settings, not facts of the connection.
-      guard text.hasSuffix(",") else { throw error("`timeout=' and a number with a comma") }
+      guard text.last == UInt8(ascii: ",") else {
+        throw error("`timeout=' and a number with a comma")
+      }
       let _: UInt32 = try number(text.dropLast(), as: "`timeout=' and a number with a comma")
       let _: UInt32 = try require("stream_timeout=", upTo: .max)
       return .none
     }
-    guard let name = word, !name.hasPrefix("src=") else { return .none }
-    guard let state = ProtocolState(name: name, protocolNumber: protocolNumber) else {
+    guard let word, value("src=") == nil else { return .none }
+    let name = String(decoding: word, as: UTF8.self)
+    guard let state = ProtocolState(name: name[...], protocolNumber: protocolNumber) else {
       let hasStates = [6, 132, 33].contains(protocolNumber)
       let title = protocolName(protocolNumber)
       throw error(hasStates ? "a \(title) state or `src='" : "`src='")
@@ -266,18 +256,22 @@ private struct ConnectionLineParser {
   private mutating func address(_ key: String, _ family: AddressFamily?)
     throws(ConntrackLineError) -> (IPAddress, AddressFamily)
   {
-    let kind = family.map { $0 == .ipv4 ? "an IPv4 address" : "an IPv6 address" } ?? "an address"
     guard let text = value(key), let (address, found) = parseAddress(text),
       family == nil || family == found
-    else { throw error("`\(key)' and \(kind)") }
+    else {
+      let kind = family.map { $0 == .ipv4 ? "an IPv4 address" : "an IPv6 address" }
+      throw error("`\(key)' and \(kind ?? "an address")")
+    }
     next += 1
     return (address, found)
   }
 
   private mutating func key(_ key: String) throws(ConntrackLineError) -> UInt16 {
-    let what = "`\(key)' and a hexadecimal number up to 0xffff"
-    guard let text = value(key) else { throw error(what) }
-    return try number(text, radix: 16, as: what)
+    guard let text = value(key) else {
+      throw error("`\(key)' and a hexadecimal number up to 0xffff")
+    }
+    return try number(
+      text, radix: 16, as: "`\(key)' and a hexadecimal number up to 0xffff")
   }
 
   private mutating func zone(_ key: String) throws(ConntrackLineError) -> UInt16? {
@@ -359,10 +353,12 @@ private struct ConnectionLineParser {
     return tooLong || tooEarly ? nil : start
   }
 
-  private mutating func labels(_ names: Substring) throws(ConntrackLineError) -> ConnectionLabels {
+  private mutating func labels(_ names: ArraySlice<UInt8>) throws(ConntrackLineError)
+    -> ConnectionLabels
+  {
     var labels = ConnectionLabels()
-    for name in names.split(separator: ",", omittingEmptySubsequences: false) {
-      guard let bit = labelNames.bit(named: String(name)) else {
+    for name in names.split(separator: UInt8(ascii: ","), omittingEmptySubsequences: false) {
+      guard let bit = labelNames.bit(named: String(decoding: name, as: UTF8.self)) else {
         throw error("names of labels that connlabel.conf has")
       }
       labels[bit] = true

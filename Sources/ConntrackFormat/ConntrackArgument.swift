@@ -76,7 +76,7 @@ public enum ConntrackArgument {
     if let option, text.contains("/") {
       throw .init("CIDR notation unavailable for `\(option)'")
     }
-    guard let parsed = parseAddress(text[...]) else {
+    guard let parsed = parseAddress(ArraySlice(text.utf8)) else {
       throw .init("Invalid IP address `\(text)'")
     }
     return parsed

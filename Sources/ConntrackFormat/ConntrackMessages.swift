@@ -73,5 +73,7 @@ public enum ConntrackMessage {
     buffer.append("chaintoolong=", number: statistics.chainTooLong)
   }
 
-  private static func flows(_ count: Int, _ what: String) -> String { say("\(count) flow \(what).") }
+  private static func flows(_ count: Int, _ what: String) -> String {
+    say("\(count) flow \(what).")
+  }
 }

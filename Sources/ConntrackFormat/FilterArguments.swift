@@ -47,12 +47,11 @@ private struct FilterArgumentReader {
       try set(nat, attached ?? (separate ? following : nil), name)
       return separate ? 2 : 1
     }
+    guard isOption(name) else { throw .init("unknown option `\(spelled)'") }
     guard let value = attached ?? following else {
       throw .init("option `\(spelled)' requires an argument")
     }
-    if try !set(name, value), try !setOfProtocol(name, value) {
-      throw .init("unknown option `\(spelled)'")
-    }
+    if try !set(name, value) { try setOfProtocol(name, value) }
     return attached == nil ? 2 : 1
   }
 
@@ -204,25 +203,44 @@ private struct FilterArgumentReader {
 
   // MARK: Options of the protocol of `-p`
 
-  private mutating func setOfProtocol(_ name: String, _ value: String)
-    throws(ConntrackArgumentError) -> Bool
-  {
+  private static let commonOptions: Set<String> = [
+    "--family", "--proto", "--orig-src", "--orig-dst", "--mask-src", "--mask-dst", "--reply-src",
+    "--reply-dst", "--status", "--mark", "--zone", "--orig-zone", "--reply-zone", "--label",
+  ]
+
+  /// Whether `name` is an option here and now: some belong to the protocol of `-p`.
+  private func isOption(_ name: String) -> Bool {
+    if FilterArgumentReader.commonOptions.contains(name) { return true }
     guard let number = filter.protocolNumber else { return false }
     switch tupleKind(number) {
-    case .ports:
-      if name == "--state", number == 6 || number == 33 || number == 132 {
-        filter.state = try ConntrackArgument.state(value, protocolNumber: number)
-        return true
-      }
-      guard let place = portPlace(name, "port") else { return false }
-      filter[keyPath: place] = try ConntrackArgument.port(value)
-      return true
-    case .keys:
-      guard let place = portPlace(name, "key") else { return false }
-      filter[keyPath: place] = try ConntrackArgument.key(value)
-      return true
-    case .icmp: return try setICMP(name, value, prefix: number == 1 ? "--icmp" : "--icmpv6")
+    case .ports: return portPlace(name, "port") != nil || (name == "--state" && hasStates(number))
+    case .keys: return portPlace(name, "key") != nil
+    case .icmp:
+      let prefix = number == 1 ? "--icmp" : "--icmpv6"
+      return name == "\(prefix)-type" || name == "\(prefix)-code" || name == "\(prefix)-id"
     case .nothing: return false
+    }
+  }
+
+  private func hasStates(_ number: UInt8) -> Bool { number == 6 || number == 33 || number == 132 }
+
+  /// Sets an option that `isOption` found to be the protocol's.
+  private mutating func setOfProtocol(_ name: String, _ value: String)
+    throws(ConntrackArgumentError)
+  {
+    guard let number = filter.protocolNumber else { return }
+    if name == "--state" {
+      filter.state = try ConntrackArgument.state(value, protocolNumber: number)
+    } else if let place = portPlace(name, "port") {
+      filter[keyPath: place] = try ConntrackArgument.port(value)
+    } else if let place = portPlace(name, "key") {
+      filter[keyPath: place] = try ConntrackArgument.key(value)
+    } else if name.hasSuffix("-type") {
+      filter.icmpType = try ConntrackArgument.icmp(value, as: UInt8.self)
+    } else if name.hasSuffix("-code") {
+      filter.icmpCode = try ConntrackArgument.icmp(value, as: UInt8.self)
+    } else {
+      filter.icmpID = try ConntrackArgument.icmp(value, as: UInt16.self)
     }
   }
 
@@ -236,17 +254,5 @@ private struct FilterArgumentReader {
     case "--reply-\(kind)-dst": \.replyDestinationPort
     default: nil
     }
-  }
-
-  private mutating func setICMP(_ name: String, _ value: String, prefix: String)
-    throws(ConntrackArgumentError) -> Bool
-  {
-    switch name {
-    case "\(prefix)-type": filter.icmpType = try ConntrackArgument.icmp(value, as: UInt8.self)
-    case "\(prefix)-code": filter.icmpCode = try ConntrackArgument.icmp(value, as: UInt8.self)
-    case "\(prefix)-id": filter.icmpID = try ConntrackArgument.icmp(value, as: UInt16.self)
-    default: return false
-    }
-    return true
   }
 }
