@@ -37,6 +37,25 @@ extension ConnectionTracker {
     note(number.index, .mark)
   }
 
+  /// Seconds until a connection expires, rounded down.
+  public func timeoutSeconds(_ number: ConnectionNumber) -> UInt32 {
+    UInt32(clamping: max(0, table.records[number.index].deadline - now) / 1_000_000_000)
+  }
+
+  /// A rule has answered a packet of this TCP connection with a reset: the connection is closed,
+  /// whatever either end will say.
+  public mutating func closeAfterReset(_ number: ConnectionNumber) {
+    let record = number.index
+    let stored = table.records[record]
+    guard stored.protocolNumber == IPProtocolNumber.tcp, stored.status.contains(.confirmed),
+      !stored.status.contains(.dying)
+    else { return }
+    if stored.tcp.state != .close { note(record, .protocolState) }
+    table.records[record].tcp.state = .close
+    table.setDeadline(record, now + settings.tcpTimeoutClose)
+    tell(record)
+  }
+
   /// The out interface a MASQUERADE was bound on.
   public func masqueradeInterface(_ number: ConnectionNumber) -> Int? {
     let stored = table.records[number.index].masqueradeInterface
