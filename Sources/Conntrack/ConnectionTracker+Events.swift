@@ -15,11 +15,14 @@ extension ConnectionTracker {
     let pending = table.records[record].pendingEvents
     if pending.isEmpty || !recordsEvents { return }
     table.records[record].pendingEvents = []
-    events.append(
-      ConnectionEvent(
-        kind: pending.contains(.created) ? .new : .update,
-        connection: ConnectionTracker.connection(table, record, now: now),
-        timeNanoseconds: now))
+    var connection = ConnectionTracker.connection(table, record, now: now)
+    let isNew = pending.contains(.created)
+    // An update tells of the state only where that is what changed.
+    if !isNew && !pending.contains(.protocolState) { connection.protocolState = .none }
+    var event = ConnectionEvent(
+      kind: isNew ? .new : .update, connection: connection, timeNanoseconds: now)
+    event.markChanged = pending.contains(.mark)
+    events.append(event)
   }
 
   mutating func tellDestroyed(_ record: Int) {

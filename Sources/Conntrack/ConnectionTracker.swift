@@ -17,6 +17,8 @@ public struct ConnectionTracker: ~Copyable {
   public internal(set) var now: Int64 = 0
   public var generator: SeededGenerator
 
+  /// Connections confirmed since the start.
+  public internal(set) var created: UInt64 = 0
   /// Whether events are kept for `takeEvents`.
   public var recordsEvents = false
   var events: [ConnectionEvent] = []
@@ -269,6 +271,7 @@ public struct ConnectionTracker: ~Copyable {
         table.release(record)
         return .clash
       }
+      created += 1
       if table.records[record].extensions.contains(.timestamps) {
         table.timestamps[record].start = now
       }

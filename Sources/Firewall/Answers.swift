@@ -215,7 +215,7 @@ extension Firewall {
     else { return }
     // To an address of the host's own it goes no further than the loopback.
     if way.type == .local { return }
-    sink.emit(answer.bytes, through: passage.context.outInterface)
+    sink.emit(answer.bytes, through: passage.context.outInterface, isAnswer: true)
   }
 
   /// The binding applies to answers as to every packet of the connection; the nat table is not asked.

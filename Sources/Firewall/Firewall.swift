@@ -85,6 +85,11 @@ public struct Firewall: ~Copyable {
     family == .ipv4 ? ipv4Rules.describe(rule) : ipv6Rules.describe(rule)
   }
 
+  /// The prefix of a LOG rule, by the number observers hear.
+  public func logPrefix(_ log: Int, _ family: AddressFamily) -> String {
+    family == .ipv4 ? ipv4Rules.logs[log].prefix : ipv6Rules.logs[log].prefix
+  }
+
   func hasTable(_ table: TableName, _ family: AddressFamily) -> Bool {
     family == .ipv4 ? ipv4Rules.hasTable(table) : ipv6Rules.hasTable(table)
   }

@@ -41,5 +41,6 @@ public protocol PacketSink: ~Copyable {
   /// - Parameters:
   ///   - bytes: the packet, valid during the call only.
   ///   - interface: where it leaves; `.none` where routes say nothing.
-  mutating func emit(_ bytes: RawSpan, through interface: InterfaceID)
+  ///   - isAnswer: Weir made it in answer to a packet; else it is that packet.
+  mutating func emit(_ bytes: RawSpan, through interface: InterfaceID, isAnswer: Bool)
 }

@@ -104,6 +104,6 @@ extension Firewall {
     _ packet: inout PacketBuffer, _ passage: Passage, _ sink: inout Sink
   ) {
     let out = passage.context.outInterface
-    sink.emit(packet.bytes, through: out)
+    sink.emit(packet.bytes, through: out, isAnswer: false)
   }
 }

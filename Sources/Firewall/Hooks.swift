@@ -227,7 +227,8 @@ extension Firewall {
       passage.context.ctState = .untracked
       return .on
     }
-    passage.tracking = tracker.track(bytes, passage.headers, hook: hook)
+    passage.tracking = tracker.track(
+      bytes, passage.headers, hook: passage.arrival.isFilledUp ? .output : hook)
     if passage.tracking.mustDrop {
       passage.outcome.reason = .tableFull
       return .stop

@@ -15,6 +15,8 @@ public struct Arrival: Sendable, BitwiseCopyable {
   public var sourceMAC: UInt64?
   /// When, nanoseconds; time never goes back.
   public var timeNanoseconds: Int64
+  /// Part of the packet is not as it was on the wire, so its checksums say nothing.
+  public var isFilledUp = false
 
   public init(
     interface: InterfaceID, family: AddressFamily, packetType: PacketType = .unicast,
