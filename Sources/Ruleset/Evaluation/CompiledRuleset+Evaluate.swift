@@ -275,7 +275,7 @@ extension RuleAction {
     switch kind {
     case .drop: .drop
     case .reject: .reject(RejectWith(rawValue: UInt8(truncatingIfNeeded: a)) ?? .tcpReset)
-    case .queue: .queue(UInt16(truncatingIfNeeded: a))
+    case .queue: .queue(UInt16(truncatingIfNeeded: a), bypass: b != 0)
     case .sourceNAT: .sourceNAT(range: Int32(bitPattern: a))
     case .destinationNAT: .destinationNAT(range: Int32(bitPattern: a))
     case .masquerade: .masquerade(range: Int32(bitPattern: a))

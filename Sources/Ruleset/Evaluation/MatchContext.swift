@@ -37,8 +37,8 @@ public struct MatchContext: Sendable, BitwiseCopyable {
   public var icmpCode: UInt8 = 0
   /// Bit n set: the TCP header has option kind n (kinds 0 to 63). Only if `uses.tcpOptions`.
   public var tcpOptionKinds: UInt64 = 0
-  /// The TCP option MSS, 0 where there is none. Only if `uses.tcpOptions`.
-  public var tcpMSS: UInt16 = 0
+  /// The TCP option MSS, nil where there is none. Only if `uses.tcpOptions`.
+  public var tcpMSS: UInt16?
 
   /// The packet's mark; MARK and CONNMARK change it.
   public var mark: UInt32 = 0

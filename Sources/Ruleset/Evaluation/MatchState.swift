@@ -30,7 +30,9 @@ struct TokenBucket: BitwiseCopyable, Sendable {
     lastTick = tick
     // Cannot overflow: the product is bounded by the cap before it is used.
     let gain =
-      elapsed > Int64(cap) ? cap : UInt64(elapsed).multipliedReportingOverflow(by: creditPerTick)
+      elapsed > Int64(cap)
+      ? cap
+      : UInt64(elapsed).multipliedReportingOverflow(by: creditPerTick)
         .partialValue
     credit = min(cap, credit &+ gain)
     guard credit >= cost else { return false }

@@ -148,14 +148,10 @@ struct RuleTest: BitwiseCopyable, Sendable {
 struct PortSpan: BitwiseCopyable, Hashable, Sendable {
   @usableFromInline var low: UInt16
   @usableFromInline var high: UInt16
-  init(low: UInt16, high: UInt16) {
-    self.low = low
-    self.high = high
-  }
 }
 
 extension MatchContext {
-  /// The value of a field, 0 where the packet has none.
+  /// The value of a field; where the packet may lack it and does, a value no rule can name.
   @usableFromInline
   func value(_ field: PacketField) -> UInt64 {
     switch field {
@@ -163,7 +159,7 @@ extension MatchContext {
     case .sourcePort: UInt64(sourcePort)
     case .destinationPort: UInt64(destinationPort)
     case .tcpFlags: UInt64(tcpFlags)
-    case .tcpMSS: UInt64(tcpMSS)
+    case .tcpMSS: tcpMSS.map { UInt64($0) } ?? .max
     case .icmpTypeAndCode: UInt64(icmpType) << 8 | UInt64(icmpCode)
     case .mark: UInt64(mark)
     case .connectionMark: UInt64(connectionMark)
@@ -184,10 +180,10 @@ extension MatchContext {
     case .destinationType: UInt64(destinationType.rawValue)
     case .sourceTypeOnInterface: UInt64(sourceTypeOnInterface.rawValue)
     case .destinationTypeOnInterface: UInt64(destinationTypeOnInterface.rawValue)
-    case .sourceMAC: sourceMAC ?? 0
+    case .sourceMAC: sourceMAC ?? .max
     case .packetType: UInt64(packetType.rawValue)
-    case .userID: UInt64(socketUserID ?? 0)
-    case .groupID: UInt64(socketGroupID ?? 0)
+    case .userID: socketUserID.map { UInt64($0) } ?? .max
+    case .groupID: socketGroupID.map { UInt64($0) } ?? .max
     }
   }
 

@@ -25,8 +25,9 @@ public struct RuleVerdict: Hashable, Sendable, BitwiseCopyable {
     case accept
     case drop
     case reject(RejectWith)
-    /// NFQUEUE, with the queue's number.
-    case queue(UInt16)
+    /// NFQUEUE, with the queue's number (the first of several), and whether the packet is accepted
+    /// where no one listens.
+    case queue(UInt16, bypass: Bool)
     /// SNAT: bind the source to `CompiledRuleset.ranges[range]`.
     case sourceNAT(range: Int32)
     /// DNAT: bind the destination.

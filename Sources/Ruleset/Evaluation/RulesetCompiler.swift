@@ -33,6 +33,7 @@ public struct RulesetCompiler {
 
   mutating func compile() throws(RulesetError) {
     for (tableIndex, table) in source.tables.enumerated() {
+      try ChainGraph(table).check()
       var numbers: [String: Int32] = [:]
       let base = chains.count
       for (chainIndex, chain) in table.chains.enumerated() {
@@ -50,17 +51,16 @@ public struct RulesetCompiler {
         let number = base + chainIndex
         chains[number].first = Int32(rules.count)
         for rule in chain.rules {
-          try append(rule, chain: Int32(number), numbers)
+          append(rule, chain: Int32(number), numbers)
         }
         appendEnd(of: chain, number: Int32(number))
       }
     }
-    try refuseLoops()
   }
 
   private mutating func append(
     _ rule: Rule, chain: Int32, _ numbers: [String: Int32]
-  ) throws(RulesetError) {
+  ) {
     var compiled = header(rule.specification, chain: chain)
     compiled.firstTest = UInt32(tests.count)
     for match in rule.specification.matches { match.body.compile(into: &self) }
@@ -71,25 +71,14 @@ public struct RulesetCompiler {
     case .accept: action = RuleAction(.accept)
     case .drop: action = RuleAction(.drop)
     case .returnFromChain: action = RuleAction(.returnFromChain)
-    case .jump(let name): action = RuleAction(.jump, a: try aim(name, numbers, rule))
-    case .goTo(let name): action = RuleAction(.goTo, a: try aim(name, numbers, rule))
+    // The graph was checked: every aim exists.
+    case .jump(let name): action = RuleAction(.jump, a: UInt32(numbers[name] ?? 0))
+    case .goTo(let name): action = RuleAction(.goTo, a: UInt32(numbers[name] ?? 0))
     case .custom(let target): target.body.compile(into: &self)
     }
     compiled.action = action
     rules.append(compiled)
     counters.append(rule.counters)
-  }
-
-  private func aim(
-    _ name: String, _ numbers: [String: Int32], _ rule: Rule
-  ) throws(RulesetError) -> UInt32 {
-    guard let number = numbers[name] else {
-      throw RulesetError(
-        file: rule.location.file, line: rule.location.line, column: 1,
-        message: "no chain `\(name)` in this table", words: name,
-        suggestion: NearestWord.find(name, among: Array(numbers.keys)))
-    }
-    return UInt32(number)
   }
 
   private mutating func header(_ rule: RuleSpecification, chain: Int32) -> CompiledRule {
@@ -141,42 +130,6 @@ public struct RulesetCompiler {
     patterns.append(text)
     patternNumbers[text] = number
     return number
-  }
-
-  /// Refuses chains that come back to themselves: a packet would never leave them.
-  private func refuseLoops() throws(RulesetError) {
-    // 0: not seen, 1: on the way being walked, 2: done. The way is kept by hand, so that no depth
-    // of chains exhausts the stack.
-    var marks = [UInt8](repeating: 0, count: chains.count)
-    for start in chains.indices where marks[start] == 0 {
-      var way = [(chain: start, next: Int(chains[start].first))]
-      marks[start] = 1
-      while let (chain, next) = way.last {
-        guard next < Int(chains[chain].end) else {
-          marks[chain] = 2
-          way.removeLast()
-          continue
-        }
-        way[way.count - 1].next += 1
-        let action = rules[next].action
-        guard action.kind == .jump || action.kind == .goTo else { continue }
-        let target = Int(action.a)
-        if marks[target] == 1 { throw loop(at: next, in: chain) }
-        if marks[target] == 0 {
-          marks[target] = 1
-          way.append((target, Int(chains[target].first)))
-        }
-      }
-    }
-  }
-
-  private func loop(at rule: Int, in chain: Int) -> RulesetError {
-    let place = chains[chain]
-    let model = source.tables[Int(place.tableIndex)].chains[Int(place.chainIndex)]
-    let written = model.rules[rule - Int(place.first)]
-    return RulesetError(
-      file: written.location.file, line: written.location.line, column: 1,
-      message: "chain `\(model.name)` comes back to itself through this rule", words: written.text)
   }
 }
 

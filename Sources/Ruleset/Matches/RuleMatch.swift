@@ -7,6 +7,8 @@ import Wire
 public protocol RuleMatch: Hashable, Sendable {
   /// The name after `-m`.
   static var name: String { get }
+  /// Other names after `-m`; printed by `name`.
+  static var aliases: [String] { get }
   /// The families that have it.
   static var families: [AddressFamily] { get }
   static var options: [OptionRule] { get }
@@ -14,8 +16,10 @@ public protocol RuleMatch: Hashable, Sendable {
   init()
   /// Takes one option. Each comes at most once.
   mutating func take(_ option: OptionUse, _ scope: RuleScope) throws(RulesetError)
-  /// What only shows when all options are there.
+  /// What only shows when all options are there, and the rule's protocol is known.
   mutating func finish(_ scope: RuleScope) throws(RulesetError)
+  /// Built-in chains below which alone it may stand, as its options have it; nil: any.
+  var requiredChains: [BuiltInChain]? { get }
   /// The options as `iptables-save` prints them, after `-m NAME`.
   func write(to text: inout RuleText)
   /// The elementary tests the match is.
@@ -23,14 +27,15 @@ public protocol RuleMatch: Hashable, Sendable {
 }
 
 extension RuleMatch {
+  public static var aliases: [String] { [] }
   public static var families: [AddressFamily] { [.ipv4, .ipv6] }
+  public var requiredChains: [BuiltInChain]? { nil }
   public mutating func finish(_ scope: RuleScope) throws(RulesetError) {}
 }
 
 /// One match of a rule, of any kind.
 public struct Match: Hashable, Sendable {
   public var body: any RuleMatch
-  /// The name it was asked by (`state`), where that is not the kind's own.
   public init(_ body: some RuleMatch) { self.body = body }
 
   public static func == (a: Match, b: Match) -> Bool {
@@ -45,6 +50,10 @@ public struct Match: Hashable, Sendable {
 
   /// Every kind of match Weir knows.
   static let known: [any RuleMatch.Type] = [
-    TCPMatch.self
+    TCPMatch.self, UDPMatch.self, ICMPMatch.self, ICMP6Match.self, ConntrackMatch.self,
+    StateMatch.self, MultiportMatch.self, MarkMatch.self, ConnmarkMatch.self, CommentMatch.self,
+    LimitMatch.self, AddrtypeMatch.self, IPRangeMatch.self, LengthMatch.self, TTLMatch.self,
+    HLMatch.self, MACMatch.self, PkttypeMatch.self, OwnerMatch.self, StatisticMatch.self,
+    TCPMSSMatch.self,
   ]
 }

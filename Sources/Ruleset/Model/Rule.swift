@@ -8,10 +8,13 @@ public struct SourceLocation: Hashable, Sendable, CustomStringConvertible {
   public var file: String
   /// From 1; 0 where there is no line.
   public var line: Int
+  /// Of the command's first option, in characters from 1; 0 where there is no line.
+  public var column: Int
 
-  public init(file: String = "", line: Int = 0) {
+  public init(file: String = "", line: Int = 0, column: Int = 0) {
     self.file = file
     self.line = line
+    self.column = column
   }
 
   public var description: String { "\(file):\(line)" }
@@ -23,7 +26,7 @@ public struct Rule: Hashable, Sendable {
   public var specification: RuleSpecification
   public var counters: RuleCounters
   public var location: SourceLocation
-  /// The line as it was written, without the command and table.
+  /// The line as it was written.
   public var text: String
 
   public init(

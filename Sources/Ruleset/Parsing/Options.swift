@@ -10,43 +10,21 @@ public struct OptionRule: Sendable {
   /// How many words follow it.
   public var arguments: Int
   public var isInvertible: Bool
-  /// Whether it is known but not supported yet.
-  public var isUnsupported: Bool
+  /// Options it cannot be used together with.
+  public var excludes: [String]
+  /// Whether the match or target is nothing without it.
+  public var isRequired: Bool
 
   public init(
     _ name: String, aliases: [String] = [], arguments: Int = 1, isInvertible: Bool = false,
-    isUnsupported: Bool = false
+    isRequired: Bool = false, excludes: [String] = []
   ) {
     self.name = name
     self.aliases = aliases
     self.arguments = arguments
     self.isInvertible = isInvertible
-    self.isUnsupported = isUnsupported
-  }
-}
-
-/// A word of a rule text and where it stands.
-public struct Word: Hashable, Sendable {
-  /// Without quotes.
-  public var text: String
-  /// From 1.
-  public var line: Int
-  /// In characters, from 1.
-  public var column: Int
-
-  public init(_ text: String, line: Int, column: Int) {
-    self.text = text
-    self.line = line
-    self.column = column
-  }
-
-  /// An error about this word.
-  func problem(_ message: String, known: [String] = [], isUnsupported: Bool = false)
-    -> RulesetError
-  {
-    RulesetError(
-      line: line, column: column, message: message, words: text,
-      suggestion: NearestWord.find(text, among: known), isUnsupported: isUnsupported)
+    self.isRequired = isRequired
+    self.excludes = excludes
   }
 }
 
@@ -59,6 +37,9 @@ public struct OptionUse: Sendable {
   public var arguments: [Word]
   /// The option itself.
   public var word: Word
+
+  /// The first argument.
+  public var argument: Word { arguments.first ?? word }
 }
 
 /// What a match or target may want to know of the rule around it.
@@ -66,7 +47,13 @@ public struct RuleScope: Sendable {
   public var family: AddressFamily
   public var table: TableName
   public var chain: String
+  /// `-p` as far as it has been read; when a match or target is finished, as the rule has it.
   public var transport: ProtocolCondition?
   /// The word that began the match or target, for errors about it as a whole.
   public var word: Word
+
+  /// The protocol's number, where `-p` names one and is not inverted.
+  var protocolNumber: UInt8? {
+    transport.flatMap { $0.isInverted ? nil : $0.number }
+  }
 }

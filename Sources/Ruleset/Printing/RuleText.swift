@@ -1,11 +1,17 @@
 // Rule text being written the way `iptables-save` writes it: words with single spaces, strings
 // quoted where they must be.
 
+import Wire
+
 /// Words of one rule.
 public struct RuleText: Sendable {
   public private(set) var text = ""
+  /// Whose addresses are written.
+  public let family: AddressFamily
 
-  public init() {}
+  public init(family: AddressFamily) {
+    self.family = family
+  }
 
   /// Adds a word as it is.
   public mutating func add(_ word: String) {

@@ -8,13 +8,15 @@ public protocol RuleTarget: Hashable, Sendable {
   /// The name after `-j`.
   static var name: String { get }
   static var families: [AddressFamily] { get }
-  /// Where rules with it may stand; a user chain may have it where every way to the chain begins in
-  /// one of these.
-  static var places: TargetPlaces { get }
+  /// Tables that alone may have it; nil: any.
+  static var tables: [TableName]? { get }
   static var options: [OptionRule] { get }
   init()
   mutating func take(_ option: OptionUse, _ scope: RuleScope) throws(RulesetError)
+  /// What only shows when all options are there, and the rule's protocol is known.
   mutating func finish(_ scope: RuleScope) throws(RulesetError)
+  /// Built-in chains below which alone it may stand, as its options have it; nil: any.
+  var requiredChains: [BuiltInChain]? { get }
   /// The options as `iptables-save` prints them, after `-j NAME`.
   func write(to text: inout RuleText)
   /// What is done with a packet that matched.
@@ -23,19 +25,9 @@ public protocol RuleTarget: Hashable, Sendable {
 
 extension RuleTarget {
   public static var families: [AddressFamily] { [.ipv4, .ipv6] }
-  public static var places: TargetPlaces { TargetPlaces() }
+  public static var tables: [TableName]? { nil }
+  public var requiredChains: [BuiltInChain]? { nil }
   public mutating func finish(_ scope: RuleScope) throws(RulesetError) {}
-}
-
-/// Where a target may stand; nil is anywhere.
-public struct TargetPlaces: Hashable, Sendable {
-  public var tables: [TableName]?
-  public var chains: [BuiltInChain]?
-
-  public init(tables: [TableName]? = nil, chains: [BuiltInChain]? = nil) {
-    self.tables = tables
-    self.chains = chains
-  }
 }
 
 /// What a rule does with a packet that matched.
@@ -50,7 +42,11 @@ public enum Target: Hashable, Sendable {
   case custom(CustomTarget)
 
   /// Every kind of target with options Weir knows.
-  static let known: [any RuleTarget.Type] = []
+  static let known: [any RuleTarget.Type] = [
+    RejectTarget.self, LogTarget.self, MarkTarget.self, ConnmarkTarget.self, CTTarget.self,
+    NotrackTarget.self, SNATTarget.self, DNATTarget.self, MasqueradeTarget.self,
+    RedirectTarget.self, NFQueueTarget.self, TCPMSSTarget.self, ChecksumTarget.self,
+  ]
 }
 
 /// A target with options, of any kind.
