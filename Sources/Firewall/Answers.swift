@@ -54,15 +54,14 @@ extension Firewall {
       limiter.allows(
         type, code: code, to: passage.headers.source, passage.headers.family, now: now)
     else { return }
-    // Where the host's own IPv6 address cannot answer as it is, none was to be found.
     guard var answer = answerBuffer.take() else { return }
-    defer { answerBuffer = consume answer }
     if passage.headers.family == .ipv4 {
       buildError(type, code, rest, packet, passage, from: source, &answer)
     } else {
       buildErrorIPv6(type, code, rest, packet, passage, from: source, way, &answer)
     }
     sendAnswer(&answer, to: passage, way, isError: true, &sink, &observer)
+    answerBuffer = consume answer
   }
 
   /// RFC 792: type, code, and as much of the packet as fits 576 bytes.
@@ -129,7 +128,6 @@ extension Firewall {
       InternetChecksum.transportIsValid(packet.bytes, headers: headers),
       let way = wayBack(passage), var answer = answerBuffer.take()
     else { return }
-    defer { answerBuffer = consume answer }
 
     let network = headers.family == .ipv4 ? 20 : 40
     answer.resize(to: network + 20)
@@ -176,6 +174,7 @@ extension Firewall {
       tracker.closeAfterReset(passage.tracking.connection)
     }
     sendAnswer(&answer, to: passage, way, isError: false, &sink, &observer)
+    answerBuffer = consume answer
   }
 
   // MARK: The answer's own way

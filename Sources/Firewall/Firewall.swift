@@ -40,10 +40,15 @@ public struct Firewall: ~Copyable {
     ruleset: Ruleset = Ruleset(), host: HostConfiguration = HostConfiguration(),
     settings: ConntrackSettings = ConntrackSettings(), seed: UInt64 = 0
   ) throws(RulesetError) {
+    var known = InterfaceTable()
+    for interface in host.interfaces { _ = known.register(interface.name) }
+    // What may fail is tried first.
+    let ipv4 = try CompiledRuleset(ruleset.ipv4, interfaces: known, seed: seed)
+    let ipv6 = try CompiledRuleset(ruleset.ipv6, interfaces: known, seed: seed)
+    ipv4Rules = ipv4
+    ipv6Rules = ipv6
     self.host = host
-    for interface in host.interfaces { _ = interfaces.register(interface.name) }
-    ipv4Rules = try CompiledRuleset(ruleset.ipv4, interfaces: interfaces, seed: seed)
-    ipv6Rules = try CompiledRuleset(ruleset.ipv6, interfaces: interfaces, seed: seed)
+    interfaces = known
     tracker = ConnectionTracker(settings: settings, seed: seed)
     limiter = ICMPRateLimiter(host.settings)
     reassembler = Reassembler(

@@ -77,15 +77,6 @@ public enum OutcomeReason: Hashable, Sendable, BitwiseCopyable {
   case badIPOption(offset: Int)
 }
 
-/// What is wrong with a fragment, or with the packet it is of.
-public enum FragmentProblem: UInt8, Hashable, Sendable, BitwiseCopyable {
-  case overlap
-  case tooLong
-  case badLength
-  case noRoom
-  case malformed
-}
-
 /// The outcome of one packet's way through the hooks.
 public struct PacketOutcome: Sendable, BitwiseCopyable {
   /// The hook its way is named by; nil where it reached none of the three.

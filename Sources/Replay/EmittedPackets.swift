@@ -19,7 +19,7 @@ struct EmittedCollector: PacketSink {
 
   mutating func emit(_ bytes: RawSpan, through interface: InterfaceID, isAnswer: Bool) {
     packets.append(
-      EmittedPacket(interface: interface, bytes: [UInt8](copying: bytes), isAnswer: isAnswer))
+      EmittedPacket(interface: interface, bytes: bytes.array, isAnswer: isAnswer))
   }
 }
 

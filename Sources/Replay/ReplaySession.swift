@@ -34,6 +34,8 @@ public struct ReplaySession: ~Copyable {
   private let fallback: InterfaceID
   private let hasSnapshot: Bool
   private var frozenTime: Int64?
+  /// Listed in the snapshot; they begin to age with the first packet.
+  var waiting: [Connection] = []
   /// Interfaces on which outbound frames were seen.
   private var outboundSeen: Set<InterfaceID> = []
 
@@ -90,7 +92,7 @@ public struct ReplaySession: ~Copyable {
       report.seenOn = firewall.interfaces.name(placed.interface)
       report.inInterface = placed.way == .outbound ? nil : report.seenOn
       load(placed, frame, bytes)
-      report.bytes = [UInt8](copying: packet.bytes)
+      report.bytes = packet.bytes.array
       send(placed, frame, &report)
     }
     report.events = firewall.tracker.takeEvents()
@@ -117,6 +119,11 @@ public struct ReplaySession: ~Copyable {
   }
 
   private mutating func count(_ frame: CapturedFrame) {
+    if !waiting.isEmpty {
+      advanceClock(to: time(of: frame))
+      for connection in waiting { _ = firewall.tracker.restore(connection) }
+      waiting = []
+    }
     summary.frames += 1
     summary.bytes += UInt64(frame.originalLength)
     summary.firstTimeNanoseconds = summary.firstTimeNanoseconds ?? frame.timeNanoseconds
@@ -161,7 +168,7 @@ public struct ReplaySession: ~Copyable {
     case nil: break
     }
     guard let family = link.family else {
-      return .notIP(link.notIPText, interface, FrameWay(evidence))
+      return .notIP(link.notIPReason?.text ?? "unknown", interface, FrameWay(evidence))
     }
     if let source = sourceAddress(bytes, link, family) {
       evidence.sourceIsLocal = firewall.host.isLocal(source, family)
@@ -242,9 +249,8 @@ public struct ReplaySession: ~Copyable {
       outboundSeen.insert(placed.interface)
       summary.showsOutbound = true
       advanceClock(to: placed.time)
-      if memory.matches(
-        [UInt8](copying: packet.bytes), on: placed.interface, at: placed.time)
-      {
+      let bytes = packet.bytes.array
+      if memory.matches(bytes, on: placed.interface, at: placed.time) {
         report.outcome.verdict = .ignored
         report.observed = true
         report.reason = "an emitted packet, seen leaving"
@@ -321,5 +327,13 @@ public struct ReplaySession: ~Copyable {
       summary.notSeenLeaving += memory.unseen[interface] ?? 0
     }
     return summary
+  }
+}
+
+extension ReplaySession {
+  /// Fills the table with what a snapshot lists, as of the first packet. Entries whose tuples are
+  /// taken are left out.
+  public mutating func restore(_ connections: [Connection]) {
+    waiting = connections
   }
 }

@@ -76,3 +76,11 @@ extension MutableRawSpan {
     storeBytes(of: value.bigEndian, toByteOffset: offset, as: UInt64.self)
   }
 }
+
+extension RawSpan {
+  /// The bytes, copied.
+  public var array: [UInt8] {
+    // Read within the call only, while this span is alive.
+    unsafe withUnsafeBytes { unsafe [UInt8]($0) }
+  }
+}
