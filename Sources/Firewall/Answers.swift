@@ -35,6 +35,7 @@ extension Firewall {
       switch reason {
       case .unreachable: isIPv4 ? 1 : 0
       case .prohibited: isIPv4 ? 13 : 1
+      case .beyondScope: 2
       default: 0
       }
     if isIPv4 && !limiter.allowsRoutingError(to: passage.headers.source, now: now) { return }

@@ -25,6 +25,8 @@ public enum InputRouteDrop: UInt8, Hashable, Sendable, BitwiseCopyable, CaseIter
   case prohibited
   /// The route says `blackhole`.
   case blackhole
+  /// From a link-local address to beyond the link.
+  case beyondScope
   /// To a multicast group this host is not known to have joined.
   case multicastNotJoined
 }
@@ -68,12 +70,20 @@ extension HostConfiguration {
     let settings = interface.map { interfaces[$0].settings } ?? InterfaceSettings()
     let isLoopback = interface.map { interfaces[$0].isLoopback } ?? false
     if to >> 28 == 0xe {
+      if let drop = groupSourceDrop(source, destination, interface, settings, isLoopback) {
+        return .drop(drop, answersSender: false)
+      }
       // 224.0.0.1 is joined by every host; IGMP is for routers and queriers whatever its group.
       return to == 0xe000_0001 || protocolNumber == 2
         ? .deliver(.multicast) : .drop(.multicastNotJoined, answersSender: false)
     }
     if from >> 28 == 0xe || from == .max { return .drop(.martianSource, answersSender: false) }
-    if to == .max || (from == 0 && to == 0) { return .deliver(.broadcast) }
+    if to == .max || (from == 0 && to == 0) {
+      if let drop = groupSourceDrop(source, destination, interface, settings, isLoopback) {
+        return .drop(drop, answersSender: false)
+      }
+      return .deliver(.broadcast)
+    }
     if from == 0 { return .drop(.martianSource, answersSender: false) }
     if to == 0 { return .drop(.martianDestination, answersSender: false) }
     if !isLoopback && !settings.routesLocalnet {
@@ -92,6 +102,19 @@ extension HostConfiguration {
     }
     guard settings.forwardsIPv4 else { return .drop(.notForwarding, answersSender: false) }
     return forward(route, .ipv4, source, interface, settings)
+  }
+
+  /// What is held against the source of a packet to a group: no source at all is right only on the
+  /// link itself.
+  private func groupSourceDrop(
+    _ source: IPAddress, _ destination: IPAddress, _ interface: Int?,
+    _ settings: InterfaceSettings, _ isLoopback: Bool
+  ) -> InputRouteDrop? {
+    let (from, to) = (source.ipv4, destination.ipv4)
+    if from >> 28 == 0xe || from == .max { return .martianSource }
+    if from >> 24 == 127 && !isLoopback && !settings.routesLocalnet { return .martianSource }
+    if from == 0 { return to >> 28 == 0xe && to >> 8 != 0xe00000 ? .martianSource : nil }
+    return sourceProblem(source, interface, settings)
   }
 
   /// What the reverse path check holds against a source (`rp_filter`, `accept_local`).
@@ -128,6 +151,11 @@ extension HostConfiguration {
       return forward(route, .ipv6, source, interface, settings)
     }
     guard settings.forwardsIPv6 else { return .drop(.notForwarding, answersSender: false) }
+    if source == .any { return .drop(.martianSource, answersSender: false) }
+    let isLinkLocal = { (address: IPAddress) in address.high >> 54 == 0x3fa }
+    if isLinkLocal(source) && !isLinkLocal(destination) {
+      return .drop(.beyondScope, answersSender: true)
+    }
     return forward(route, .ipv6, source, interface, settings)
   }
 
