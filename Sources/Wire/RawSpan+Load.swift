@@ -76,3 +76,16 @@ extension MutableRawSpan {
     storeBytes(of: value.bigEndian, toByteOffset: offset, as: UInt64.self)
   }
 }
+
+extension [UInt8] {
+  /// The array's bytes, for everything that reads packets.
+  @inlinable
+  public var rawSpan: RawSpan {
+    @inline(__always)
+    @_lifetime(borrow self)
+    get {
+      // Unsafe for elements with padding, which would be read uninitialized; bytes have none.
+      unsafe span.bytes
+    }
+  }
+}
