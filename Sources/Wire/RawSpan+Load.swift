@@ -89,3 +89,11 @@ extension [UInt8] {
     }
   }
 }
+
+extension RawSpan {
+  /// The bytes, copied.
+  public var array: [UInt8] {
+    // Read within the call only, while this span is alive.
+    unsafe withUnsafeBytes { unsafe [UInt8]($0) }
+  }
+}

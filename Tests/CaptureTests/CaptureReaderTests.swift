@@ -1,0 +1,4 @@
+import Capture
+import Testing
+
+@Test func placeholder() {}
