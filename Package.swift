@@ -44,7 +44,7 @@ let package = Package(
     .testTarget(name: "CaptureTests", dependencies: ["Capture"], swiftSettings: strict),
     .testTarget(
       name: "HostSnapshotTests", dependencies: ["HostSnapshot", "Firewall", "Wire"],
-      swiftSettings: strict),
+      exclude: ["Fixtures"], swiftSettings: strict),
     .target(
       name: "Replay",
       dependencies: [
