@@ -63,6 +63,5 @@ let package = Package(
     .testTarget(
       name: "ConntrackFormatTests", dependencies: ["ConntrackFormat", "Conntrack", "Wire"],
       exclude: ["Recorded"], swiftSettings: strict),
-    .testTarget(name: "WireTests", dependencies: ["Wire"], swiftSettings: strict),
   ]
 )
