@@ -25,6 +25,7 @@ let package = Package(
   ],
   targets: [
     .target(name: "Wire", swiftSettings: strict),
+    .testTarget(name: "WireTests", dependencies: ["Wire"], swiftSettings: strict),
     .target(name: "Conntrack", dependencies: ["Wire"], swiftSettings: strict),
     .target(
       name: "ConntrackFormat", dependencies: ["Wire", "Conntrack"], swiftSettings: strict),
@@ -59,5 +60,8 @@ let package = Package(
         .product(name: "Rainbow", package: "Rainbow"),
       ],
       swiftSettings: strict),
+    .testTarget(
+      name: "ConntrackFormatTests", dependencies: ["ConntrackFormat", "Conntrack", "Wire"],
+      exclude: ["Recorded"], swiftSettings: strict),
   ]
 )

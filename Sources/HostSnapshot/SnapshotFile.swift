@@ -13,6 +13,15 @@ public struct SnapshotText: Hashable, Sendable {
   public var path: String
   public var text: String
 
+  /// Reads a file whole.
+  /// - Throws: where it cannot be read, or is no text.
+  public init(reading path: String) throws(HostSnapshotError) {
+    guard let file = try SnapshotFile.read(path) else {
+      throw HostSnapshotError(file: path, "there is no such file")
+    }
+    self.init(path: path, text: file.text)
+  }
+
   public init(path: String, text: String) {
     self.path = path
     self.text = text
@@ -29,7 +38,11 @@ struct SnapshotFile {
 
   /// The file `name` in `folder`, or nil where there is none.
   static func read(_ name: String, in folder: String) throws(HostSnapshotError) -> SnapshotFile? {
-    let path = folder.hasSuffix("/") ? folder + name : folder + "/" + name
+    try read(folder.hasSuffix("/") ? folder + name : folder + "/" + name)
+  }
+
+  /// The file at `path`, or nil where there is none.
+  static func read(_ path: String) throws(HostSnapshotError) -> SnapshotFile? {
     guard FileManager.default.fileExists(atPath: path) else { return nil }
     do {
       let bytes = try Data(contentsOf: URL(filePath: path))
