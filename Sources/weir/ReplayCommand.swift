@@ -69,7 +69,8 @@ struct ReplayCommand: ParsableCommand {
       case .text:
         let report = session.report(frame, reader.frameBytes, in: reader.interfaces)
         try output.append(flush: flushes) { line in
-          line.append(contentsOf: "\(report.number) \(report.outcome.verdict.name) \(report.reason)\n".utf8)
+          line.append(
+            contentsOf: "\(report.number) \(report.outcome.verdict.name) \(report.reason)\n".utf8)
         }
       }
     }
