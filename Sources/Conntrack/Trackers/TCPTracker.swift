@@ -93,7 +93,9 @@ extension ConnectionTracker {
         opener.flags = tcp.lastFlags.subtracting(.expectChallenge)
         tcp.lastFlags.remove(.expectChallenge)
         tcp[tcp.lastDirection] = opener
-        tcp[direction] = TCPPeer()
+        var answerer = TCPPeer()
+        answerer.flags = tcp[direction].flags.intersection(.liberal)
+        tcp[direction] = answerer
       } else {
         return ignore(record, direction, segment, kind, bytes, headers)
       }
@@ -117,7 +119,7 @@ extension ConnectionTracker {
       newState = .close
       switch judgeReset(tcp, oldState, direction, segment, status) {
       case .exact: break
-      case .whileClosing: skipWindow = true
+      case .believed: skipWindow = true
       case .perhapsForged:
         newState = oldState
         skipWindow = answersUnbelieved(tcp, segment, status)
@@ -259,12 +261,14 @@ extension ConnectionTracker {
   private enum ResetJudgement {
     /// Just where the other side expects it: the connection is closed.
     case exact
-    /// The connection is closing or closed: there is nothing left that a forged reset could harm.
-    case whileClosing
+    /// Believed whatever the window says: the connection is closing, closed or was never one, so
+    /// there is nothing that a forged reset could harm.
+    case believed
     /// In the window but not exactly next: the other side will answer with a challenge (RFC 5961),
     /// so the connection stays.
     case perhapsForged
-    /// The other side has acknowledged nothing that a sequence number could be compared with.
+    /// The other side has acknowledged nothing that a sequence number could be compared with: the
+    /// window decides.
     case nothingAcknowledgedYet
     case old(InvalidReason)
   }
@@ -275,9 +279,17 @@ extension ConnectionTracker {
     _ status: ConnectionStatus
   ) -> ResetJudgement {
     switch state {
-    case .finWait, .closeWait, .lastAck, .timeWait, .close: return .whileClosing
+    case .finWait, .closeWait, .lastAck, .timeWait, .close: return .believed
     case .none, .synSent, .synReceived, .established, .synSent2: break
     }
+    // It answers the challenge that answered our SYN: the other end has an old connection.
+    if state == .synSent && direction == .original && tcp.lastSegment == .ack
+      && tcp.lastDirection == .reply && segment.sequence == tcp.lastAcknowledgement
+    {
+      return .believed
+    }
+    // Behind a SYN that was let pass, the numbers known here may be the old connection's.
+    if tcp.lastSegment == .syn { return .nothingAcknowledgedYet }
     let other = tcp[direction.opposite]
     guard other.flags.contains(.sentAcknowledgement) else { return .nothingAcknowledgedYet }
     let established = state == .established && status.contains(.assured)

@@ -48,7 +48,7 @@ extension ConnectionTracker {
     sender.maxEnd = end
     sender.maxWindow = max(UInt32(segment.window), 1)
     sender.windowScale = 0
-    sender.flags = []
+    sender.flags.formIntersection(.liberal)
     readOptions(&sender, segment, bytes, headers)
     // Windows are scaled only where both sides have said so (RFC 7323 2.2).
     if direction == .reply
