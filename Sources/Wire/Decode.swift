@@ -22,7 +22,7 @@ public struct PacketHeaders: BitwiseCopyable, Sendable {
   /// Part of a larger packet: its offset is not 0 or more fragments follow. An IPv6 atomic fragment
   /// (RFC 6946) is none, but has `hasFragmentHeader`.
   public var isFragment: Bool
-  /// IPv6: there is a fragment header, at `fragmentHeaderOffset`.
+  /// IPv6: there is a whole fragment header, at `fragmentHeaderOffset`.
   public var hasFragmentHeader: Bool
   public var moreFragments: Bool
   /// IPv4's DF. False for IPv6.
@@ -33,7 +33,7 @@ public struct PacketHeaders: BitwiseCopyable, Sendable {
   public var fragmentOffset: Int
   /// IPv4's 16 bits or the IPv6 fragment header's 32; 0 without one.
   public var identification: UInt32
-  /// -1 without one.
+  /// Of the first IPv6 fragment header, whole or cut short; -1 without one.
   public var fragmentHeaderOffset: Int
 
   /// No packet: a place to decode into.
