@@ -208,12 +208,9 @@ extension LinkFrame {
       refusal = .pppoe
       return
     }
-    let end = offset + 6 + Int(frame.uint16(at: offset + 4))
-    guard end <= frame.byteCount else {
-      refusal = .truncated
-      return
-    }
-    readPPP(frame.slice(0..<end), at: offset + 6)
+    // The length field is not asked: captures from offloading drivers have it too small, and the
+    // IP header has a length of its own.
+    readPPP(frame, at: offset + 6)
   }
 
   private mutating func readPPPFrame(_ frame: RawSpan) {
