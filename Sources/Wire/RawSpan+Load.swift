@@ -76,3 +76,15 @@ extension MutableRawSpan {
     storeBytes(of: value.bigEndian, toByteOffset: offset, as: UInt64.self)
   }
 }
+
+extension Span where Element == UInt8 {
+  /// The same memory as raw bytes. `Span.bytes` is unsafe for types with padding; bytes have none.
+  @inlinable @inline(__always)
+  public var octets: RawSpan {
+    @_lifetime(copy self)
+    get {
+      // A `UInt8` is all initialized memory.
+      unsafe bytes
+    }
+  }
+}
