@@ -30,7 +30,7 @@ public struct IPv6Header: BitwiseCopyable, Sendable {
   public var destination: IPAddress
 
   /// Nil when the 40 bytes do not end by `end` or the version is not 6.
-  @inlinable
+  @inlinable @inline(__always)
   public init?(_ bytes: RawSpan, at offset: Int, end: Int) {
     guard offset >= 0, end <= bytes.byteCount, offset <= end &- IPv6Field.length else {
       return nil
