@@ -1,169 +1,189 @@
-// Building packets with right lengths and checksums: the answers a firewall makes itself (REJECT),
-// and what tests send.
+// Whole packets from what they should say, with right lengths and checksums. For tests, which then
+// read like the packets they send, and for packets Weir itself must send.
 
-/// The IP header of a packet to be built.
-public struct IPFields: Sendable {
-  public var family: AddressFamily
-  public var source: IPAddress
-  public var destination: IPAddress
-  public var hopLimit: UInt8 = 64
-  public var trafficClass: UInt8 = 0
-  /// IPv4 only.
-  public var identification: UInt16 = 0
-  public var dontFragment = false
-  /// IPv6 only, 20 bits.
-  public var flowLabel: UInt32 = 0
-
-  public init(_ family: AddressFamily, from source: IPAddress, to destination: IPAddress) {
-    self.family = family
-    self.source = source
-    self.destination = destination
-  }
-}
-
-/// The TCP header of a packet to be built.
-public struct TCPFields: Sendable {
-  public var sourcePort: UInt16
-  public var destinationPort: UInt16
-  public var flags: TCPFlags
-  public var sequence: UInt32 = 0
-  public var acknowledgement: UInt32 = 0
-  public var window: UInt16 = 0
-  public var urgentPointer: UInt16 = 0
-
-  public init(_ flags: TCPFlags, from sourcePort: UInt16, to destinationPort: UInt16) {
-    self.flags = flags
-    self.sourcePort = sourcePort
-    self.destinationPort = destinationPort
-  }
-}
-
-extension PacketBuffer {
-  /// Replaces the contents by an IP header and a payload, to which a transport header and its
-  /// checksum may then be written.
-  ///
-  /// - Returns: false, with nothing changed, when it does not fit the buffer or IP's 65,535 bytes.
-  public mutating func buildIP(
-    _ ip: IPFields, transportProtocol: UInt8, options: RawSpan = RawSpan(),
-    headerRoom: Int = 0, payload: RawSpan = RawSpan()
-  ) -> Bool {
-    // IPv4 options come in words; IPv6 has none.
-    precondition(options.byteCount % 4 == 0 && options.byteCount <= 40)
-    precondition(ip.family == .ipv4 || options.isEmpty)
-    let headerLength =
-      ip.family == .ipv4 ? IPv4Field.minimumLength + options.byteCount : IPv6Field.length
-    let total = headerLength + headerRoom + payload.byteCount
-    let limit = ip.family == .ipv4 ? 0xffff : IPv6Field.length + 0xffff
-    guard total <= capacity, total <= limit else { return false }
-    resize(to: total)
-    for index in 0..<headerLength + headerRoom { store8(0, at: index) }
-    copy(payload, at: headerLength + headerRoom)
-    switch ip.family {
+/// Builds IP packets.
+///
+/// Both ends of a packet must be of one family, and it must fit its length fields: that is the
+/// caller's to see to, and traps.
+public enum PacketBuilder {
+  /// A packet of any protocol: the IP headers, and `payload` as it is.
+  public static func ip(
+    from source: Endpoint, to destination: Endpoint, transportProtocol: UInt8,
+    payload: [UInt8] = [], _ ip: IPFields = IPFields()
+  ) -> [UInt8] {
+    precondition(source.family == destination.family, "the two ends are of different families")
+    switch source.family {
     case .ipv4:
-      store8(0x40 | UInt8(headerLength / 4), at: IPv4Field.versionAndHeaderLength)
-      store8(ip.trafficClass, at: IPv4Field.trafficClass)
-      store16(UInt16(total), at: IPv4Field.totalLength)
-      store16(ip.identification, at: IPv4Field.identification)
-      store16(ip.dontFragment ? IPv4Field.dontFragmentBit : 0, at: IPv4Field.fragment)
-      store8(ip.hopLimit, at: IPv4Field.timeToLive)
-      store8(transportProtocol, at: IPv4Field.transportProtocol)
-      store32(ip.source.ipv4, at: IPv4Field.source)
-      store32(ip.destination.ipv4, at: IPv4Field.destination)
-      copy(options, at: IPv4Field.options)
-      updateIPv4HeaderChecksum()
+      return ipv4(
+        from: source.address, to: destination.address, transportProtocol: transportProtocol,
+        payload: payload, ip)
     case .ipv6:
-      store32(
-        6 << 28 | UInt32(ip.trafficClass) << 20 | ip.flowLabel & 0xf_ffff,
-        at: IPv6Field.versionClassFlow)
-      store16(UInt16(total - headerLength), at: IPv6Field.payloadLength)
-      store8(transportProtocol, at: IPv6Field.nextHeader)
-      store8(ip.hopLimit, at: IPv6Field.hopLimit)
-      store64(ip.source.high, at: IPv6Field.source)
-      store64(ip.source.low, at: IPv6Field.source + 8)
-      store64(ip.destination.high, at: IPv6Field.destination)
-      store64(ip.destination.low, at: IPv6Field.destination + 8)
+      return ipv6(
+        from: source.address, to: destination.address, transportProtocol: transportProtocol,
+        payload: payload, ip)
     }
-    return true
   }
 
-  /// Replaces the contents by a TCP segment. False when it does not fit.
+  /// A TCP segment.
   ///
-  /// - Parameter options: a multiple of 4 bytes, 40 at most.
-  public mutating func buildTCP(
-    _ ip: IPFields, _ tcp: TCPFields, options: RawSpan = RawSpan(),
-    payload: RawSpan = RawSpan()
-  ) -> Bool {
-    precondition(options.byteCount % 4 == 0 && options.byteCount <= 40)
-    let headerLength = TCPField.minimumLength + options.byteCount
-    guard
-      buildIP(
-        ip, transportProtocol: IPProtocolNumber.tcp, headerRoom: headerLength,
-        payload: payload)
-    else { return false }
-    let at = count - payload.byteCount - headerLength
-    store16(tcp.sourcePort, at: at + TCPField.sourcePort)
-    store16(tcp.destinationPort, at: at + TCPField.destinationPort)
-    store32(tcp.sequence, at: at + TCPField.sequence)
-    store32(tcp.acknowledgement, at: at + TCPField.acknowledgement)
-    store8(UInt8(headerLength / 4) << 4, at: at + TCPField.dataOffset)
-    store8(tcp.flags.rawValue, at: at + TCPField.flags)
-    store16(tcp.window, at: at + TCPField.window)
-    store16(tcp.urgentPointer, at: at + TCPField.urgentPointer)
-    copy(options, at: at + TCPField.options)
-    store16(transportChecksum(ip, IPProtocolNumber.tcp, at), at: at + TCPField.checksum)
-    return true
+  /// - Parameter options: they stand as given, padded with zeros to a multiple of four bytes; 40 at
+  ///   most.
+  public static func tcp(
+    from source: Endpoint, to destination: Endpoint, flags: TCPFlags, sequence: UInt32 = 0,
+    acknowledgement: UInt32 = 0, window: UInt16 = 65_535, urgentPointer: UInt16 = 0,
+    options: [TCPOption] = [], payload: [UInt8] = [], _ ip: IPFields = IPFields()
+  ) -> [UInt8] {
+    var segment: [UInt8] = []
+    segment.append16(source.port)
+    segment.append16(destination.port)
+    segment.append32(sequence)
+    segment.append32(acknowledgement)
+    segment.append(0)
+    segment.append(flags.rawValue)
+    segment.append16(window)
+    segment.append16(0)
+    segment.append16(urgentPointer)
+    for option in options { option.append(to: &segment) }
+    segment.pad(to: (segment.count + 3) / 4 * 4)
+    precondition(segment.count <= 60, "more than 40 bytes of TCP options")
+    segment[TCPField.dataOffset] = UInt8(segment.count / 4) << 4
+    segment.append(contentsOf: payload)
+    let sum = pseudoHeader(source, destination, IPProtocolNumber.tcp, length: segment.count)
+    segment.complete(TCPField.checksum, initial: sum)
+    return self.ip(
+      from: source, to: destination, transportProtocol: IPProtocolNumber.tcp, payload: segment, ip)
   }
 
-  /// Replaces the contents by a UDP datagram. False when it does not fit.
-  public mutating func buildUDP(
-    _ ip: IPFields, from sourcePort: UInt16, to destinationPort: UInt16,
-    payload: RawSpan = RawSpan()
-  ) -> Bool {
-    guard payload.byteCount <= 0xffff - UDPField.headerLength,
-      buildIP(
-        ip, transportProtocol: IPProtocolNumber.udp, headerRoom: UDPField.headerLength,
-        payload: payload)
-    else { return false }
-    let at = count - payload.byteCount - UDPField.headerLength
-    store16(sourcePort, at: at + UDPField.sourcePort)
-    store16(destinationPort, at: at + UDPField.destinationPort)
-    store16(UInt16(count - at), at: at + UDPField.length)
-    let checksum = transportChecksum(ip, IPProtocolNumber.udp, at)
-    store16(InternetChecksum.udp(checksum), at: at + UDPField.checksum)
-    return true
-  }
-
-  /// Replaces the contents by an ICMP message (IPv6: ICMPv6). False when it does not fit.
+  /// A UDP datagram.
   ///
-  /// - Parameter rest: bytes 4 to 8: identifier and sequence, MTU, gateway, pointer.
-  public mutating func buildICMP(
-    _ ip: IPFields, type: UInt8, code: UInt8, rest: UInt32 = 0, payload: RawSpan = RawSpan()
-  ) -> Bool {
-    let number = ip.family == .ipv4 ? IPProtocolNumber.icmp : IPProtocolNumber.icmpv6
-    guard
-      buildIP(
-        ip, transportProtocol: number, headerRoom: ICMPField.headerLength, payload: payload)
-    else { return false }
-    let at = count - payload.byteCount - ICMPField.headerLength
-    store8(type, at: at + ICMPField.type)
-    store8(code, at: at + ICMPField.code)
-    store32(rest, at: at + ICMPField.identifier)
-    store16(transportChecksum(ip, number, at), at: at + ICMPField.checksum)
-    return true
+  /// - Parameter withChecksum: false for the checksum 0, which means none.
+  public static func udp(
+    from source: Endpoint, to destination: Endpoint, payload: [UInt8] = [],
+    withChecksum: Bool = true, _ ip: IPFields = IPFields()
+  ) -> [UInt8] {
+    var datagram: [UInt8] = []
+    datagram.append16(source.port)
+    datagram.append16(destination.port)
+    datagram.append16(UInt16(UDPField.headerLength + payload.count))
+    datagram.append16(0)
+    datagram.append(contentsOf: payload)
+    if withChecksum {
+      let sum = pseudoHeader(source, destination, IPProtocolNumber.udp, length: datagram.count)
+      datagram.complete(UDPField.checksum, initial: sum)
+      let checksum = InternetChecksum.udp(datagram.uint16(at: UDPField.checksum))
+      datagram.put16(checksum, at: UDPField.checksum)
+    }
+    return self.ip(
+      from: source, to: destination, transportProtocol: IPProtocolNumber.udp, payload: datagram,
+      ip)
   }
 
-  /// The checksum of what starts at `offset` and holds 0 in its checksum field.
-  private func transportChecksum(
-    _ ip: IPFields, _ transportProtocol: UInt8, _ offset: Int
-  ) -> UInt16 {
-    // ICMP over IPv4 (RFC 792) alone has no pseudo header.
-    let pseudo: UInt64 =
-      transportProtocol == IPProtocolNumber.icmp
-      ? 0
-      : InternetChecksum.pseudoHeader(
-        source: ip.source, destination: ip.destination,
-        transportProtocol: transportProtocol, length: count - offset)
-    return InternetChecksum.checksum(
-      InternetChecksum.sum(bytes, from: offset, to: count, initial: pseudo))
+  /// An SCTP packet of the chunks given, each padded to a multiple of four already.
+  public static func sctp(
+    from source: Endpoint, to destination: Endpoint, verificationTag: UInt32, chunks: [UInt8],
+    _ ip: IPFields = IPFields()
+  ) -> [UInt8] {
+    var packet: [UInt8] = []
+    packet.append16(source.port)
+    packet.append16(destination.port)
+    packet.append32(verificationTag)
+    packet.append32(0)
+    packet.append(contentsOf: chunks)
+    let checksum = CRC32c.sctp(packet.rawSpan, at: 0, end: packet.count)
+    // Least significant byte first.
+    packet.put16(UInt16(truncatingIfNeeded: checksum).byteSwapped, at: SCTPField.checksum)
+    packet.put16(UInt16(checksum >> 16).byteSwapped, at: SCTPField.checksum + 2)
+    return self.ip(
+      from: source, to: destination, transportProtocol: IPProtocolNumber.sctp, payload: packet, ip)
+  }
+
+  static func pseudoHeader(
+    _ source: Endpoint, _ destination: Endpoint, _ transportProtocol: UInt8, length: Int
+  ) -> UInt64 {
+    InternetChecksum.pseudoHeader(
+      source: source.address, destination: destination.address,
+      transportProtocol: transportProtocol, length: length)
+  }
+}
+
+// MARK: - ICMP
+
+extension PacketBuilder {
+  /// An ICMP message, or over IPv6 an ICMPv6 message.
+  ///
+  /// - Parameter rest: bytes 4 to 8: identifier and sequence, the gateway, the MTU, ...
+  public static func icmp(
+    from source: Endpoint, to destination: Endpoint, type: UInt8, code: UInt8 = 0,
+    rest: UInt32 = 0, payload: [UInt8] = [], _ ip: IPFields = IPFields()
+  ) -> [UInt8] {
+    let number = source.family == .ipv4 ? IPProtocolNumber.icmp : IPProtocolNumber.icmpv6
+    var message: [UInt8] = [type, code]
+    message.append16(0)
+    message.append32(rest)
+    message.append(contentsOf: payload)
+    // ICMP's checksum covers the message alone, ICMPv6's the pseudo header too (RFC 4443, 2.3).
+    let sum =
+      source.family == .ipv4
+      ? 0 : pseudoHeader(source, destination, number, length: message.count)
+    message.complete(ICMPField.checksum, initial: sum)
+    return self.ip(
+      from: source, to: destination, transportProtocol: number, payload: message, ip)
+  }
+
+  /// An echo request, or the reply to one, of either family.
+  public static func echo(
+    from source: Endpoint, to destination: Endpoint, reply: Bool = false, identifier: UInt16 = 0,
+    sequence: UInt16 = 0, payload: [UInt8] = [], _ ip: IPFields = IPFields()
+  ) -> [UInt8] {
+    let type =
+      switch source.family {
+      case .ipv4: reply ? ICMPType.echoReply : ICMPType.echoRequest
+      case .ipv6: reply ? ICMPv6Type.echoReply : ICMPv6Type.echoRequest
+      }
+    return icmp(
+      from: source, to: destination, type: type,
+      rest: UInt32(identifier) << 16 | UInt32(sequence), payload: payload, ip)
+  }
+
+  /// An ICMP or ICMPv6 error about `packet`.
+  ///
+  /// - Parameter quotedLength: how many bytes of it are quoted at most; by default as many as Linux
+  ///   quotes: the error is then no longer than 576 (RFC 1812 section 4.3.2.3) or 1,280 bytes
+  ///   (RFC 4443 section 2.4).
+  public static func icmpError(
+    from source: Endpoint, to destination: Endpoint, type: UInt8, code: UInt8, rest: UInt32 = 0,
+    quoting packet: [UInt8], quotedLength: Int? = nil, _ ip: IPFields = IPFields()
+  ) -> [UInt8] {
+    let longest =
+      source.family == .ipv4
+      ? 576 - IPv4Field.minimumLength - ICMPField.headerLength
+      : 1280 - IPv6Field.length - ICMPField.headerLength
+    return icmp(
+      from: source, to: destination, type: type, code: code, rest: rest,
+      payload: Array(packet.prefix(quotedLength ?? longest)), ip)
+  }
+}
+
+// MARK: - Frames
+
+extension PacketBuilder {
+  /// An Ethernet frame around an IP packet, with the VLAN tags given, the outermost first.
+  public static func ethernet(
+    from source: UInt64 = 0x0200_0000_0001, to destination: UInt64 = 0x0200_0000_0002,
+    vlans: [UInt16] = [], _ packet: [UInt8]
+  ) -> [UInt8] {
+    var frame: [UInt8] = []
+    for address in [destination, source] {
+      frame.append16(UInt16(truncatingIfNeeded: address >> 32))
+      frame.append32(UInt32(truncatingIfNeeded: address))
+    }
+    for vlan in vlans {
+      frame.append16(0x8100)
+      frame.append16(vlan)
+    }
+    let isIPv6 = (packet.first ?? 0) >> 4 == 6
+    frame.append16(isIPv6 ? EtherType.ipv6 : EtherType.ipv4)
+    frame.append(contentsOf: packet)
+    return frame
   }
 }

@@ -1,164 +1,221 @@
-// Addresses as text: printed as `inet_ntop` of glibc prints them, so that tables compare equal, and
-// read strictly.
+// Addresses as text, both ways: written as inet_ntop(3) writes them, read as inet_pton(3) reads them.
+// For every parser and printer above; from bytes and to bytes, nothing is allocated.
+
+// MARK: - Writing
 
 extension IPAddress {
-  /// As glibc prints it: dotted quad, or RFC 5952 with the embedded IPv4 forms `::ffff:192.0.2.1`
-  /// and `::192.0.2.1`.
+  /// `192.0.2.1`, `2001:db8::1`, `::ffff:192.0.2.1`: the form of RFC 5952, with the last 32 bits in
+  /// decimal behind six zero groups, or five and `ffff`.
   public func text(_ family: AddressFamily) -> String {
+    var buffer: [UInt8] = []
+    buffer.reserveCapacity(IPAddress.longestText)
+    appendText(family, to: &buffer)
+    return String(decoding: buffer, as: UTF8.self)
+  }
+
+  /// Adds what `text(_:)` returns to ASCII bytes, for those who write much of it.
+  public func appendText(_ family: AddressFamily, to buffer: inout [UInt8]) {
     switch family {
-    case .ipv4: IPAddress.dottedQuad(ipv4)
-    case .ipv6: ipv6Text
+    case .ipv4: IPAddress.append(ipv4: ipv4, to: &buffer)
+    case .ipv6: appendIPv6(to: &buffer)
     }
   }
 
-  private static func dottedQuad(_ value: UInt32) -> String {
-    "\(value >> 24).\(value >> 16 & 0xff).\(value >> 8 & 0xff).\(value & 0xff)"
+  /// The 16-bit group `index` (0 to 7) of an IPv6 address, leftmost first.
+  @inlinable
+  public func group(_ index: Int) -> UInt16 {
+    let half = index < 4 ? high : low
+    // A shift of 0 to 48.
+    return UInt16(truncatingIfNeeded: half >> UInt64(48 &- 16 &* (index & 3)))
   }
 
-  /// Group `index` of eight, from the left.
-  private func group(_ index: Int) -> UInt16 {
-    UInt16(truncatingIfNeeded: (index < 4 ? high : low) >> UInt64((3 - index & 3) * 16))
+  /// The most bytes an address takes: eight groups, the last two of them in decimal.
+  @usableFromInline static var longestText: Int { 45 }
+
+  private static func append(ipv4 address: UInt32, to buffer: inout [UInt8]) {
+    append(decimal: UInt8(truncatingIfNeeded: address >> 24), to: &buffer)
+    buffer.append(UInt8(ascii: "."))
+    append(decimal: UInt8(truncatingIfNeeded: address >> 16), to: &buffer)
+    buffer.append(UInt8(ascii: "."))
+    append(decimal: UInt8(truncatingIfNeeded: address >> 8), to: &buffer)
+    buffer.append(UInt8(ascii: "."))
+    append(decimal: UInt8(truncatingIfNeeded: address), to: &buffer)
   }
 
-  private var ipv6Text: String {
-    let zeros = longestZeroRun
-    // glibc shows an IPv4 address behind ::ffff, and behind exactly six zero groups: not in ::1.
-    if zeros.lowerBound == 0, zeros.count == 6 || zeros.count == 5 && group(5) == 0xffff {
-      let prefix = zeros.count == 6 ? "::" : "::ffff:"
-      return prefix + IPAddress.dottedQuad(UInt32(truncatingIfNeeded: low))
-    }
-    var text = ""
+  private func appendIPv6(to buffer: inout [UInt8]) {
+    let zeros = longestZeroRun()
+    let endsInIPv4 =
+      zeros.lowerBound == 0
+      && (zeros.upperBound == 6 || (zeros.upperBound == 5 && group(5) == 0xffff))
     var index = 0
     while index < 8 {
       if index == zeros.lowerBound, !zeros.isEmpty {
-        text += "::"
+        buffer.append(UInt8(ascii: ":"))
         index = zeros.upperBound
+        if index == 8 { buffer.append(UInt8(ascii: ":")) }
         continue
       }
-      if !text.isEmpty, !text.hasSuffix("::") { text += ":" }
-      text += String(group(index), radix: 16)
+      if index > 0 { buffer.append(UInt8(ascii: ":")) }
+      if endsInIPv4, index == 6 { return IPAddress.append(ipv4: ipv4, to: &buffer) }
+      IPAddress.append(hexadecimal: group(index), to: &buffer)
       index += 1
     }
-    return text
   }
 
   /// The first of the longest runs of two or more zero groups; empty when there is none.
-  private var longestZeroRun: Range<Int> {
+  private func longestZeroRun() -> Range<Int> {
     var best = 0..<0
-    var index = 0
-    while index < 8 {
-      var end = index
+    var start = 0
+    while start < 7 {
+      var end = start
       while end < 8, group(end) == 0 { end += 1 }
-      if end - index > max(best.count, 1) { best = index..<end }
-      index = max(end, index + 1)
+      if end - start >= 2, end - start > best.count { best = start..<end }
+      start = end + 1
     }
     return best
+  }
+
+  @inline(__always)
+  private static func append(decimal value: UInt8, to buffer: inout [UInt8]) {
+    // Digits, each below 10: no sum overflows.
+    if value >= 100 { buffer.append(UInt8(ascii: "0") &+ value / 100) }
+    if value >= 10 { buffer.append(UInt8(ascii: "0") &+ value / 10 % 10) }
+    buffer.append(UInt8(ascii: "0") &+ value % 10)
+  }
+
+  @inline(__always)
+  private static func append(hexadecimal value: UInt16, to buffer: inout [UInt8]) {
+    if value > 0xfff { buffer.append(hexadecimalDigit(value >> 12)) }
+    if value > 0xff { buffer.append(hexadecimalDigit(value >> 8 & 0xf)) }
+    if value > 0xf { buffer.append(hexadecimalDigit(value >> 4 & 0xf)) }
+    buffer.append(hexadecimalDigit(value & 0xf))
+  }
+
+  @inline(__always)
+  private static func hexadecimalDigit(_ value: UInt16) -> UInt8 {
+    let digit = UInt8(truncatingIfNeeded: value)
+    // `value` is below 16: no sum overflows.
+    return digit < 10 ? UInt8(ascii: "0") &+ digit : UInt8(ascii: "a") &- 10 &+ digit
   }
 }
 
 // MARK: - Reading
 
 extension IPAddress {
-  /// Reads an address of either family. Strict: four decimal parts without leading zeros, or RFC
-  /// 4291 section 2.2 with at most one `::` and four hexadecimal digits a group; no zone, no
-  /// brackets, no space. Nil for anything else.
-  public static func parse(_ text: some StringProtocol) -> (IPAddress, AddressFamily)? {
-    let bytes = Array(text.utf8)
-    if bytes.contains(UInt8(ascii: ":")) {
-      guard let address = parseIPv6(bytes[...]) else { return nil }
-      return (address, .ipv6)
-    }
-    guard let value = parseIPv4(bytes[...]) else { return nil }
-    return (IPAddress(ipv4: value), .ipv4)
+  /// The address a text says, and its family: four decimal numbers without leading zeros, or the
+  /// forms of RFC 4291 section 2.2. Nil for anything else: no scope, no prefix, no spaces.
+  @inlinable
+  public static func parse(
+    _ text: some StringProtocol
+  ) -> (address: IPAddress, family: AddressFamily)? {
+    guard text.utf8.count <= longestText else { return nil }
+    return parse(utf8: Array(text.utf8).span)
   }
 
-  private static func parseIPv4(_ text: ArraySlice<UInt8>) -> UInt32? {
-    let parts = text.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
-    guard parts.count == 4 else { return nil }
-    var value: UInt32 = 0
-    for part in parts {
-      guard let number = decimalByte(part) else { return nil }
-      value = value << 8 | UInt32(number)
-    }
-    return value
+  /// As `parse(_:)`, for an address of a known family; nil for one of the other.
+  @inlinable
+  public static func parse(_ text: some StringProtocol, _ family: AddressFamily) -> IPAddress? {
+    guard let parsed = parse(text), parsed.family == family else { return nil }
+    return parsed.address
   }
 
-  private static func decimalByte(_ text: ArraySlice<UInt8>) -> UInt8? {
-    guard (1...3).contains(text.count), text.count == 1 || text.first != UInt8(ascii: "0") else {
-      return nil
+  /// As `parse(_:)`, from bytes.
+  public static func parse(
+    utf8 text: Span<UInt8>
+  ) -> (address: IPAddress, family: AddressFamily)? {
+    // A group has four digits at most: IPv6 has a colon among the first five bytes.
+    for index in 0..<min(5, text.count) where text[index] == UInt8(ascii: ":") {
+      return parseIPv6(text).map { ($0, .ipv6) }
     }
-    var value = 0
-    for digit in text {
-      guard (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(digit) else { return nil }
-      value = value * 10 + Int(digit - UInt8(ascii: "0"))
-    }
-    return UInt8(exactly: value)
+    return parseIPv4(text, from: 0).map { (IPAddress(ipv4: $0), .ipv4) }
   }
 
-  private static func hexGroup(_ text: ArraySlice<UInt8>) -> UInt16? {
-    guard (1...4).contains(text.count) else { return nil }
-    var value: UInt16 = 0
-    for digit in text {
-      let number: UInt8
-      switch digit {
-      case UInt8(ascii: "0")...UInt8(ascii: "9"): number = digit - UInt8(ascii: "0")
-      case UInt8(ascii: "a")...UInt8(ascii: "f"): number = digit - UInt8(ascii: "a") + 10
-      case UInt8(ascii: "A")...UInt8(ascii: "F"): number = digit - UInt8(ascii: "A") + 10
-      default: return nil
+  private static func parseIPv4(_ text: Span<UInt8>, from start: Int) -> UInt32? {
+    var address: UInt32 = 0
+    var number: UInt32 = 0
+    var digits = 0
+    var dots = 0
+    for index in start..<text.count {
+      let byte = text[index]
+      if byte == UInt8(ascii: ".") {
+        guard digits > 0, dots < 3 else { return nil }
+        address = address << 8 | number
+        dots += 1
+        (number, digits) = (0, 0)
+        continue
       }
-      value = value << 4 | UInt16(number)
+      // Bytes below "0" wrap round to large numbers. A zero is followed by no further digit.
+      let digit = byte &- UInt8(ascii: "0")
+      guard digit < 10, digits == 0 || number != 0 else { return nil }
+      number = number * 10 + UInt32(digit)
+      digits += 1
+      guard number <= 255 else { return nil }
     }
-    return value
+    return digits > 0 && dots == 3 ? address << 8 | number : nil
   }
 
-  private static func parseIPv6(_ text: ArraySlice<UInt8>) -> IPAddress? {
-    let colon = UInt8(ascii: ":")
-    var split: Int?
-    var index = text.startIndex
-    while index + 1 < text.endIndex {
-      if text[index] == colon, text[index + 1] == colon {
-        guard split == nil else { return nil }
-        split = index
+  private static func parseIPv6(_ text: Span<UInt8>) -> IPAddress? {
+    // The groups so far, the last one lowest, and how many stood before `::`.
+    var groups: UInt128 = 0
+    var count = 0
+    var gap: Int?
+    var index = 0
+    if text[0] == UInt8(ascii: ":") {
+      guard text.count >= 2, text[1] == UInt8(ascii: ":") else { return nil }
+      gap = 0
+      index = 2
+    }
+    while index < text.count {
+      let start = index
+      var group: UInt32 = 0
+      while index < text.count, let digit = hexadecimalValue(text[index]) {
+        guard index < start + 4 else { return nil }
+        group = group << 4 | digit
         index += 1
       }
+      if index < text.count, text[index] == UInt8(ascii: ".") {
+        guard count <= 6, let tail = parseIPv4(text, from: start) else { return nil }
+        groups = groups << 32 | UInt128(tail)
+        count += 2
+        break
+      }
+      guard index > start, count < 8 else { return nil }
+      groups = groups << 16 | UInt128(group)
+      count += 1
+      if index == text.count { break }
+      guard text[index] == UInt8(ascii: ":"), index + 1 < text.count else { return nil }
       index += 1
-    }
-    let groups: [UInt16]
-    if let split {
-      guard let head = parseGroups(text[..<split], mayEndInIPv4: false),
-        let tail = parseGroups(text[(split + 2)...], mayEndInIPv4: true),
-        head.count + tail.count < 8
-      else { return nil }
-      groups = head + Array(repeating: 0, count: 8 - head.count - tail.count) + tail
-    } else {
-      guard let all = parseGroups(text, mayEndInIPv4: true), all.count == 8 else { return nil }
-      groups = all
-    }
-    func half(_ part: ArraySlice<UInt16>) -> UInt64 {
-      part.reduce(0) { $0 << 16 | UInt64($1) }
-    }
-    return IPAddress(high: half(groups[..<4]), low: half(groups[4...]))
-  }
-
-  /// Groups between single colons; none for an empty text.
-  private static func parseGroups(
-    _ text: ArraySlice<UInt8>, mayEndInIPv4: Bool
-  ) -> [UInt16]? {
-    if text.isEmpty { return [] }
-    let parts = text.split(separator: UInt8(ascii: ":"), omittingEmptySubsequences: false)
-    guard parts.count <= 8 else { return nil }
-    var groups: [UInt16] = []
-    for (index, part) in parts.enumerated() {
-      if part.contains(UInt8(ascii: ".")) {
-        guard mayEndInIPv4, index == parts.count - 1, let value = parseIPv4(part) else {
-          return nil
-        }
-        groups += [UInt16(value >> 16), UInt16(value & 0xffff)]
-      } else {
-        guard let group = hexGroup(part) else { return nil }
-        groups.append(group)
+      if text[index] == UInt8(ascii: ":") {
+        guard gap == nil else { return nil }
+        gap = count
+        index += 1
       }
     }
-    return groups
+    return address(groups, count: count, gap: gap)
+  }
+
+  /// The address of `count` groups, with zeros for the missing ones at `gap`.
+  private static func address(_ groups: UInt128, count: Int, gap: Int?) -> IPAddress? {
+    guard let gap else { return count == 8 ? IPAddress(groups) : nil }
+    // `::` stands for one group at least.
+    guard count <= 7 else { return nil }
+    let tailBits = 16 * (count - gap)
+    let tail = groups & ((1 << tailBits) - 1)
+    return IPAddress((groups >> tailBits) << (128 - 16 * gap) | tail)
+  }
+
+  private init(_ value: UInt128) {
+    self.init(
+      high: UInt64(truncatingIfNeeded: value >> 64), low: UInt64(truncatingIfNeeded: value))
+  }
+
+  @inline(__always)
+  private static func hexadecimalValue(_ byte: UInt8) -> UInt32? {
+    switch byte {
+    case UInt8(ascii: "0")...UInt8(ascii: "9"): return UInt32(byte &- UInt8(ascii: "0"))
+    case UInt8(ascii: "a")...UInt8(ascii: "f"): return UInt32(byte &- UInt8(ascii: "a") &+ 10)
+    case UInt8(ascii: "A")...UInt8(ascii: "F"): return UInt32(byte &- UInt8(ascii: "A") &+ 10)
+    default: return nil
+    }
   }
 }

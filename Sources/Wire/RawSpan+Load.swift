@@ -77,14 +77,23 @@ extension MutableRawSpan {
   }
 }
 
-extension Span where Element == UInt8 {
-  /// The same memory as raw bytes. `Span.bytes` is unsafe for types with padding; bytes have none.
-  @inlinable @inline(__always)
-  public var octets: RawSpan {
-    @_lifetime(copy self)
+extension [UInt8] {
+  /// The array's bytes, for everything that reads packets.
+  @inlinable
+  public var rawSpan: RawSpan {
+    @inline(__always)
+    @_lifetime(borrow self)
     get {
-      // A `UInt8` is all initialized memory.
-      unsafe bytes
+      // Unsafe for elements with padding, which would be read uninitialized; bytes have none.
+      unsafe span.bytes
     }
+  }
+}
+
+extension RawSpan {
+  /// The bytes, copied.
+  public var array: [UInt8] {
+    // Read within the call only, while this span is alive.
+    unsafe withUnsafeBytes { unsafe [UInt8]($0) }
   }
 }
