@@ -38,23 +38,24 @@ struct ReplayCommand: ParsableCommand {
     case none
   }
 
-  func validate() throws {
+  private func check() throws {
     if tables && format != .json {
-      throw ValidationError("--tables is for --format json; --table prints the final table.")
+      throw Failure.unusable("--tables: is for --format json; --table prints the final table")
     }
     if table && format == .json {
-      throw ValidationError("--table is for text; with --format json, --tables gives every table.")
+      throw Failure.unusable("--table: is for text; with --format json, --tables gives every table")
     }
     if let packet {
-      if format != .text { throw ValidationError("--packet is for --format text.") }
-      if packet < 1 { throw ValidationError("--packet: packets count from 1, not \(packet).") }
+      if format != .text { throw Failure.unusable("--packet: is for --format text") }
+      if packet < 1 { throw Failure.unusable("--packet: packets count from 1, not \(packet)") }
     }
     if writePath == "-" {
-      throw ValidationError("-w: standard output is taken by the transcript; name a file.")
+      throw Failure.unusable("-w: standard output is taken by the transcript; name a file")
     }
   }
 
   func run() throws {
+    try check()
     var session = try hostOptions.session()
     var reader = try CaptureReader.opening(capture)
     var emitted = try writePath.map { try EmittedFile(path: $0) }
