@@ -63,5 +63,11 @@ let package = Package(
     .testTarget(
       name: "ConntrackFormatTests", dependencies: ["ConntrackFormat", "Conntrack", "Wire"],
       exclude: ["Recorded"], swiftSettings: strict),
+    .testTarget(
+      name: "RecordedKernelTests",
+      dependencies: [
+        "Replay", "Firewall", "Capture", "Conntrack", "ConntrackFormat", "HostSnapshot",
+        "Ruleset", "Wire",
+      ], swiftSettings: strict),
   ]
 )

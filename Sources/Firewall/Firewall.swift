@@ -90,6 +90,14 @@ public struct Firewall: ~Copyable {
     family == .ipv4 ? ipv4Rules.describe(rule) : ipv6Rules.describe(rule)
   }
 
+  /// The rules with the counters they have now. O(rules).
+  public func countedRules() -> Ruleset {
+    var ruleset = Ruleset()
+    ruleset.ipv4 = ipv4Rules.withCounters()
+    ruleset.ipv6 = ipv6Rules.withCounters()
+    return ruleset
+  }
+
   /// The prefix of a LOG rule, by the number observers hear.
   public func logPrefix(_ log: Int, _ family: AddressFamily) -> String {
     family == .ipv4 ? ipv4Rules.logs[log].prefix : ipv6Rules.logs[log].prefix

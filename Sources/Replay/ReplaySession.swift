@@ -272,7 +272,9 @@ public struct ReplaySession: ~Copyable {
       var headers = PacketHeaders()
       let isReadable =
         PacketHeaders.decode(packet.bytes, family: placed.family, into: &headers) == nil
-      guard isReadable, firewall.host.isLocal(headers.source, placed.family) else {
+      guard isReadable,
+        firewall.takeBackTranslation(&packet, headers, at: placed.time)
+      else {
         summary.unexplained += 1
         summary.ignoredByKind["unexplained", default: 0] += 1
         report.outcome.verdict = .ignored

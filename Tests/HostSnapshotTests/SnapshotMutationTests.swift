@@ -58,7 +58,7 @@ import Wire
         (0..<Int.random(in: 0...20, using: &generator)).map { _ in
           "0123456789abcdefg:./%\0é ".randomElement(using: &generator)!
         })
-      _ = AddressText.address(text)
+      _ = IPAddress.parse(text)
       _ = AddressText.prefix(text, .ipv4)
       _ = AddressText.prefix(text, .ipv6)
       _ = AddressText.mac(text)

@@ -117,6 +117,7 @@ extension ConnectionTracker {
       newState = .close
       switch judgeReset(tcp, oldState, direction, segment, status) {
       case .exact: break
+      case .whileClosing: skipWindow = true
       case .perhapsForged:
         newState = oldState
         skipWindow = answersUnbelieved(tcp, segment, status)
@@ -134,9 +135,11 @@ extension ConnectionTracker {
       switch checkWindow(&tcp, oldState, direction, kind, segment, bytes, headers) {
       case .inside: break
       case .ignore(let reason):
+        table.records[record].tcp = tcp
         return .ignore(reason)
       case .outside(let reason):
         table.records[record].tcp = tcp
+        noteEndOutsideWindow(record, direction, kind)
         return .invalid(reason)
       }
     }
@@ -167,6 +170,28 @@ extension ConnectionTracker {
     }
     refresh(record, direction, timeout, bytes: headers.end)
     return .accept
+  }
+
+  /// A FIN or RST outside the window may be right all the same, and the table out of step. When the
+  /// other side answers one with one, an established entry does not stay for days.
+  private mutating func noteEndOutsideWindow(
+    _ record: Int, _ direction: Direction, _ kind: TCPSegmentKind
+  ) {
+    guard kind == .fin || kind == .rst, table.records[record].status.contains(.assured) else {
+      return
+    }
+    let tcp = table.records[record].tcp
+    guard
+      tcp.lastDirection != direction && (tcp.lastSegment == .fin || tcp.lastSegment == .rst)
+    else {
+      table.records[record].tcp.lastSegment = kind
+      table.records[record].tcp.lastDirection = direction
+      return
+    }
+    let left = table.records[record].deadline - now
+    if left >= 120_000_000_000 && left > settings.tcpTimeoutUnacknowledged {
+      table.setDeadline(record, now + settings.tcpTimeoutUnacknowledged)
+    }
   }
 
   private func tcpTimeout(
@@ -234,6 +259,8 @@ extension ConnectionTracker {
   private enum ResetJudgement {
     /// Just where the other side expects it: the connection is closed.
     case exact
+    /// The connection is closing or closed: there is nothing left that a forged reset could harm.
+    case whileClosing
     /// In the window but not exactly next: the other side will answer with a challenge (RFC 5961),
     /// so the connection stays.
     case perhapsForged
@@ -247,6 +274,10 @@ extension ConnectionTracker {
     _ tcp: TCPRecord, _ state: TCPState, _ direction: Direction, _ segment: TCPHeader,
     _ status: ConnectionStatus
   ) -> ResetJudgement {
+    switch state {
+    case .finWait, .closeWait, .lastAck, .timeWait, .close: return .whileClosing
+    case .none, .synSent, .synReceived, .established, .synSent2: break
+    }
     let other = tcp[direction.opposite]
     guard other.flags.contains(.sentAcknowledgement) else { return .nothingAcknowledgedYet }
     let established = state == .established && status.contains(.assured)
