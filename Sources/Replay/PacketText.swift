@@ -303,14 +303,3 @@ extension LooseHeaders {
     return tuple
   }
 }
-
-extension [UInt8] {
-  /// The array's bytes, as parsers take them.
-  public var rawSpan: RawSpan {
-    @_lifetime(borrow self)
-    get {
-      // Any byte of an array of bytes may be read.
-      unsafe span.bytes
-    }
-  }
-}

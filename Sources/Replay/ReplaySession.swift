@@ -372,7 +372,8 @@ public struct ReplaySession: ~Copyable {
       report.connection = firewall.tracker.connection(outcome.connection)
     }
     if outcome.hook == .input && outcome.verdict == .accept,
-      let status = report.connection?.status, !status.isDisjoint(with: [.sourceNAT, .destinationNAT])
+      let status = report.connection?.status,
+      !status.isDisjoint(with: [.sourceNAT, .destinationNAT])
     {
       report.delivered = packet.bytes.array
     }
