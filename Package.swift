@@ -56,6 +56,7 @@ let package = Package(
       name: "weir",
       dependencies: [
         "Replay", "ConntrackFormat", "HostSnapshot", "Capture", "Ruleset", "Firewall",
+        "Conntrack", "Wire",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Rainbow", package: "Rainbow"),
       ],
@@ -63,6 +64,25 @@ let package = Package(
     .testTarget(
       name: "ConntrackFormatTests", dependencies: ["ConntrackFormat", "Conntrack", "Wire"],
       exclude: ["Recorded"], swiftSettings: strict),
+    .target(
+      name: "ReplayTestSupport",
+      dependencies: [
+        "Replay", "Firewall", "Capture", "Conntrack", "ConntrackFormat", "HostSnapshot",
+        "Ruleset", "Wire",
+      ], path: "Tests/ReplayTestSupport", swiftSettings: strict),
+    .testTarget(
+      name: "ReplayTests",
+      dependencies: [
+        "ReplayTestSupport", "Replay", "Capture", "Conntrack", "Firewall", "Wire",
+      ], swiftSettings: strict),
+    .testTarget(
+      name: "AcceptanceTests",
+      dependencies: [
+        "ReplayTestSupport", "Replay", "Conntrack", "ConntrackFormat", "Firewall", "Wire",
+      ], swiftSettings: strict),
+    .testTarget(
+      name: "CommandTests", dependencies: ["weir", "ReplayTestSupport", "Wire"],
+      swiftSettings: strict),
     .testTarget(
       name: "RecordedKernelTests",
       dependencies: [
