@@ -53,8 +53,7 @@ extension Firewall {
 
     switch host.routeInput(
       source: passage.headers.source, destination: passage.headers.destination,
-      protocolNumber: passage.headers.transportProtocol, family: arrival.family,
-      interface: index(arrival.interface))
+      family: arrival.family, interface: index(arrival.interface))
     {
     case .deliver:
       // INPUT
@@ -79,9 +78,9 @@ extension Firewall {
       else { return end(&packet, &passage, &sink, &observer) }
       return postrouting(&packet, &passage, &sink, &observer)
 
-    case .drop(let reason, let answers):
+    case .drop(let reason):
       passage.outcome.reason = .routing(reason)
-      if answers { answerUnroutable(reason, packet, passage, &sink, &observer) }
+      answerUnroutable(reason, packet, passage, &sink, &observer)
       return end(&packet, &passage, &sink, &observer)
     }
   }

@@ -96,6 +96,7 @@ extension InputRouteDrop {
     case .unreachable: "the route to its destination says unreachable"
     case .prohibited: "the route to its destination says prohibit"
     case .blackhole: "the route to its destination says blackhole"
+    case .beyondScope: "its source is a link-local address, and its destination beyond the link"
     case .multicastNotJoined: "this host has not joined its multicast group"
     }
   }

@@ -45,27 +45,21 @@ public struct LinkFrame: BitwiseCopyable, Sendable {
 extension LinkFrame {
   /// Reads the link layer of a frame. Never fails: a frame without an IP packet says why it has none.
   ///
-  /// - Parameters:
-  ///   - frame: the bytes captured.
-  ///   - linkType: the number of www.tcpdump.org/linktypes.html, as pcap files have it.
-  ///   - wireLength: how long the frame was on the wire, where the capture holds less of it.
-  public static func decode(
-    _ frame: RawSpan, linkType: Int, wireLength: Int? = nil
-  ) -> LinkFrame {
+  /// - Parameter linkType: the number of www.tcpdump.org/linktypes.html, as pcap files have it.
+  public static func decode(_ frame: RawSpan, linkType: Int) -> LinkFrame {
     var link = LinkFrame(length: frame.byteCount)
-    let missing = max(0, (wireLength ?? frame.byteCount) &- frame.byteCount)
     switch linkType {
-    case 1: link.readEthernet(frame, missing: missing)
+    case 1: link.readEthernet(frame)
     case 0: link.readLoopback(frame, eitherOrder: true)
     case 108: link.readLoopback(frame, eitherOrder: false)
     case 12, 14, 101: link.readRawIP(frame)
     case 228: link.found(.ipv4, at: 0, end: frame.byteCount)
     case 229: link.found(.ipv6, at: 0, end: frame.byteCount)
-    case 113: link.readCookedV1(frame, missing: missing)
-    case 276: link.readCookedV2(frame, missing: missing)
-    case 9: link.readPPP(frame, at: 0, end: frame.byteCount)
+    case 113: link.readCookedV1(frame)
+    case 276: link.readCookedV2(frame)
+    case 9: link.readPPP(frame, at: 0)
     case 50: link.readHDLC(frame)
-    case 51: link.readPPPoE(frame, at: 0, missing: missing)
+    case 51: link.readPPPoE(frame, at: 0)
     default: link.stop(.linkType(linkType), at: 0, end: frame.byteCount)
     }
     return link
@@ -95,7 +89,7 @@ enum EtherType {
   static let mplsMulticast: UInt16 = 0x8848
   static let pppoeDiscovery: UInt16 = 0x8863
   static let pppoeSession: UInt16 = 0x8864
-  /// Below this it is the length of an IEEE 802.3 frame, or one of Linux's own numbers.
+  /// Below this it is the length of an IEEE 802.3 frame.
   static let lowest: UInt16 = 0x0600
 
   /// Whether a VLAN tag follows: 802.1Q, 802.1ad, and the two in use before that.
@@ -109,17 +103,17 @@ enum EtherType {
 
 extension LinkFrame {
   /// Two addresses and a type (IEEE 802.3 section 3.2): 14 bytes.
-  private mutating func readEthernet(_ frame: RawSpan, missing: Int) {
+  private mutating func readEthernet(_ frame: RawSpan) {
     guard frame.byteCount >= 14 else { return stop(.truncated, at: 0, end: frame.byteCount) }
     destinationMAC = frame.uint64(at: 0) >> 16
     // Bytes 6 to 11: the low six of these eight.
     sourceMAC = frame.uint64(at: 4) & 0xffff_ffff_ffff
-    readEtherType(frame.uint16(at: 12), frame, at: 14, missing: missing)
+    readEtherType(frame.uint16(at: 12), frame, at: 14)
   }
 
   /// What stands behind an EtherType: VLAN tags first, as many as there are.
   private mutating func readEtherType(
-    _ type: UInt16, _ frame: RawSpan, at offset: Int, missing: Int
+    _ type: UInt16, _ frame: RawSpan, at offset: Int
   ) {
     var type = type
     var at = offset
@@ -136,7 +130,7 @@ extension LinkFrame {
     switch type {
     case EtherType.ipv4: found(.ipv4, at: at, end: end)
     case EtherType.ipv6: found(.ipv6, at: at, end: end)
-    case EtherType.pppoeSession: readPPPoE(frame, at: at, missing: missing)
+    case EtherType.pppoeSession: readPPPoE(frame, at: at)
     case EtherType.arp: stop(.arp, at: at, end: end)
     case EtherType.mplsUnicast, EtherType.mplsMulticast: stop(.mpls, at: at, end: end)
     case EtherType.pppoeDiscovery: stop(.pppoeDiscovery, at: at, end: end)
@@ -150,21 +144,22 @@ extension LinkFrame {
 
 extension LinkFrame {
   /// RFC 2516 section 4: version and type (1, 1), code, session, length of what follows; 6 bytes.
-  private mutating func readPPPoE(_ frame: RawSpan, at offset: Int, missing: Int) {
+  ///
+  /// The length is not asked: the packet has its own, and there are captures whose PPPoE length
+  /// is the smaller although the packet is whole.
+  private mutating func readPPPoE(_ frame: RawSpan, at offset: Int) {
     let end = frame.byteCount
     guard offset <= end &- 6 else { return stop(.truncated, at: offset, end: end) }
     guard frame.uint8(at: offset) == 0x11, frame.uint8(at: offset &+ 1) == 0 else {
       return stop(.badPPPoE, at: offset, end: end)
     }
-    let start = offset &+ 6
-    let length = Int(frame.uint16(at: offset &+ 4))
-    guard length &- missing <= end &- start else { return stop(.truncated, at: start, end: end) }
-    readPPP(frame, at: start, end: min(end, start &+ length))
+    readPPP(frame, at: offset &+ 6)
   }
 
   /// RFC 1661 section 2: a protocol of two bytes, or one when compressed. HDLC's address and control
   /// (RFC 1662 section 3.1) may stand before it.
-  private mutating func readPPP(_ frame: RawSpan, at offset: Int, end: Int) {
+  private mutating func readPPP(_ frame: RawSpan, at offset: Int) {
+    let end = frame.byteCount
     var at = offset
     if at <= end &- 2, frame.uint16(at: at) == 0xff03 { at &+= 2 }
     guard at < end else { return stop(.truncated, at: at, end: end) }
@@ -188,8 +183,8 @@ extension LinkFrame {
     let end = frame.byteCount
     guard end >= 4 else { return stop(.truncated, at: 0, end: end) }
     switch frame.uint16(at: 0) {
-    case 0x0f00, 0x8f00: readEtherType(frame.uint16(at: 2), frame, at: 4, missing: 0)
-    default: readPPP(frame, at: 0, end: end)
+    case 0x0f00, 0x8f00: readEtherType(frame.uint16(at: 2), frame, at: 4)
+    default: readPPP(frame, at: 0)
     }
   }
 }
@@ -223,35 +218,40 @@ extension LinkFrame {
   }
 
   /// LINKTYPE_LINUX_SLL: packet type, hardware type, address length, address (8), protocol.
-  private mutating func readCookedV1(_ frame: RawSpan, missing: Int) {
+  private mutating func readCookedV1(_ frame: RawSpan) {
     let end = frame.byteCount
     guard end >= 16 else { return stop(.truncated, at: 0, end: end) }
     cookedPacketType = frame.uint16(at: 0)
     if frame.uint16(at: 4) == 6 { sourceMAC = frame.uint64(at: 6) >> 16 }
     readCookedProtocol(
-      frame.uint16(at: 14), hardware: frame.uint16(at: 2), frame, at: 16, missing: missing)
+      frame.uint16(at: 14), hardware: frame.uint16(at: 2), frame, at: 16)
   }
 
   /// LINKTYPE_LINUX_SLL2: protocol, reserved, interface (4), hardware type, packet type (1),
   /// address length (1), address (8).
-  private mutating func readCookedV2(_ frame: RawSpan, missing: Int) {
+  private mutating func readCookedV2(_ frame: RawSpan) {
     let end = frame.byteCount
     guard end >= 20 else { return stop(.truncated, at: 0, end: end) }
     cookedInterfaceIndex = frame.uint32(at: 4)
     cookedPacketType = UInt16(frame.uint8(at: 10))
     if frame.uint8(at: 11) == 6 { sourceMAC = frame.uint64(at: 12) >> 16 }
     readCookedProtocol(
-      frame.uint16(at: 0), hardware: frame.uint16(at: 8), frame, at: 20, missing: missing)
+      frame.uint16(at: 0), hardware: frame.uint16(at: 8), frame, at: 20)
   }
 
   /// The protocol of a cooked header is an EtherType unless the hardware type says otherwise.
   private mutating func readCookedProtocol(
-    _ number: UInt16, hardware: UInt16, _ frame: RawSpan, at offset: Int, missing: Int
+    _ number: UInt16, hardware: UInt16, _ frame: RawSpan, at offset: Int
   ) {
     switch hardware {
     // Frame relay, 802.11 with radiotap header, netlink: other numbers, or none that count.
-    case 770, 803, 824: stop(.hardwareType(hardware), at: offset, end: frame.byteCount)
-    default: readEtherType(number, frame, at: offset, missing: missing)
+    case 770, 803, 824: return stop(.hardwareType(hardware), at: offset, end: frame.byteCount)
+    default: break
     }
+    // Linux's own numbers are no lengths: 1 and 4 are 802.3 and LLC, and CAN, for one, is 12.
+    if number < EtherType.lowest, number != 1, number != 4 {
+      return stop(.etherType(number), at: offset, end: frame.byteCount)
+    }
+    readEtherType(number, frame, at: offset)
   }
 }

@@ -77,6 +77,19 @@ extension MutableRawSpan {
   }
 }
 
+extension [UInt8] {
+  /// The array's bytes, for everything that reads packets.
+  @inlinable
+  public var rawSpan: RawSpan {
+    @inline(__always)
+    @_lifetime(borrow self)
+    get {
+      // Unsafe for elements with padding, which would be read uninitialized; bytes have none.
+      unsafe span.bytes
+    }
+  }
+}
+
 extension RawSpan {
   /// The bytes, copied.
   public var array: [UInt8] {

@@ -30,7 +30,8 @@ extension ConnectionTracker {
     _ headers: PacketHeaders
   ) {
     let options = TCPOptions.scan(
-      bytes, at: headers.transportOffset, end: headers.transportOffset + segment.headerLength)
+      bytes, at: headers.transportOffset + TCPField.options,
+      end: headers.transportOffset + segment.headerLength)
     if options.sackPermitted { peer.flags.insert(.sackPermitted) }
     if let scale = options.windowScale {
       peer.windowScale = min(scale, 14)
@@ -73,7 +74,8 @@ extension ConnectionTracker {
     var selective = acknowledgement
     if receiver.flags.contains(.sackPermitted) && hasAck {
       selective = TCPOptions.highestSACK(
-        bytes, at: headers.transportOffset, end: headers.transportOffset + segment.headerLength,
+        bytes, at: headers.transportOffset + TCPField.options,
+        end: headers.transportOffset + segment.headerLength,
         acknowledgement: acknowledgement)
     }
 

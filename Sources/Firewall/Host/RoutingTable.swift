@@ -108,28 +108,28 @@ public struct RoutingTable: Sendable {
     return result(of: routes[Int(answer)], flowHash: flowHash)
   }
 
-  /// The route to `destination` that leaves through `interface`: what an answer to a link-local
-  /// address needs, since every link has those. Unicast routes of the main table. O(routes).
+  /// The route to `destination` among those of `interface` alone: what link-local addresses need,
+  /// since every link has those. Tables local and main. O(routes).
   public func lookup(
     _ destination: IPAddress, _ family: AddressFamily, through interface: Int
   ) -> RouteResult? {
-    var best: Route?
-    for route in routes
-    where route.prefix.family == family && route.type == .unicast && route.table == .main
-      && route.prefix.contains(destination)
-      && route.hops.contains(where: { $0.interface == interface })
-    {
-      if let known = best,
-        (known.prefix.length, route.metric) >= (route.prefix.length, known.metric)
+    for table in [RouteTableName.local, .main] {
+      var best: (route: Route, hop: RouteHop)?
+      for route in routes
+      where route.table == table && route.prefix.family == family
+        && route.prefix.contains(destination)
       {
-        continue
+        guard let hop = route.hops.first(where: { $0.interface == interface }) else { continue }
+        if let known = best?.route,
+          (known.prefix.length, route.metric) >= (route.prefix.length, known.metric)
+        {
+          continue
+        }
+        best = (route, hop)
       }
-      best = route
+      if let best { return RoutingTable.result(best.route, best.hop) }
     }
-    guard let best, let hop = best.hops.first(where: { $0.interface == interface }) else {
-      return nil
-    }
-    return RoutingTable.result(best, hop)
+    return nil
   }
 
   /// Whether a route to `address` may leave through `interface`, by any of its ways: what the

@@ -152,7 +152,9 @@ public struct ConntrackMatch: RuleMatch {
     }
     // Without a connection the state alone decides; where no state is asked, nothing matches.
     let rest = connectionTests(&compiler)
-    compiler.add(RuleTest(.connection, a: states == nil ? 0 : UInt64(rest.count)))
+    if states == nil || !rest.isEmpty {
+      compiler.add(RuleTest(.connection, a: states == nil ? 0 : UInt64(rest.count)))
+    }
     for test in rest { compiler.add(test) }
   }
 
