@@ -45,7 +45,8 @@ import FuzzTargets
       case "frames" where arguments.count >= 2:
         frames(Int(arguments[1]) ?? 0, seed: seed(arguments, at: 2))
       case "mutate" where arguments.count >= 3:
-        try mutate(try target(arguments[1]), Double(arguments[2]) ?? 0, seed: seed(arguments, at: 3))
+        try mutate(
+          try target(arguments[1]), Double(arguments[2]) ?? 0, seed: seed(arguments, at: 3))
       case "replay" where arguments.count >= 3:
         let target = try target(arguments[1])
         for path in arguments[2...] {
@@ -98,7 +99,8 @@ import FuzzTargets
       let end = Date().addingTimeInterval(seconds)
       var number = seed
       while Date() < end {
-        progress("seed \(number): repeat with `weir-fuzz mutate \(target.rawValue) 0.001 \(number)`")
+        progress(
+          "seed \(number): repeat with `weir-fuzz mutate \(target.rawValue) 0.001 \(number)`")
         for _ in 0..<50 { target.run(Corpus.mutation(of: corpus, seed: number)) }
         number &+= 1
       }

@@ -23,7 +23,9 @@ public struct FrameGenerator: Sendable {
 
   private mutating func below(_ limit: Int) -> Int { mutator.random.below(limit) }
   private mutating func oneIn(_ count: Int) -> Bool { mutator.random.oneIn(count) }
-  private mutating func pick<Element>(_ choices: [Element]) -> Element { choices[below(choices.count)] }
+  private mutating func pick<Element>(_ choices: [Element]) -> Element {
+    choices[below(choices.count)]
+  }
 
   public mutating func next() -> FrameRecord {
     var (packet, interface, isOutput) = whole()
@@ -68,7 +70,9 @@ public struct FrameGenerator: Sendable {
   ]
   private static let odd4 = ["0.0.0.0", "255.255.255.255", "10.0.1.255", "224.0.0.1", "240.0.0.1"]
   private static let inside6 = ["fd00:1::2", "fd00:1::3", "fd00:1::10", "fe80::1:2"]
-  private static let outside6 = ["2001:db8:9::2", "2001:db8:9::3", "2001:db8:bad::1", "2001:db8:f::1"]
+  private static let outside6 = [
+    "2001:db8:9::2", "2001:db8:9::3", "2001:db8:bad::1", "2001:db8:f::1",
+  ]
   private static let own6 = ["fd00:1::1", "2001:db8:9::1", "fe80::1:1", "fe80::2:1"]
   private static let odd6 = ["::", "::1", "ff02::1", "ff01::1", "fd00:1::"]
   private static let ports: [UInt16] = [
@@ -104,8 +108,8 @@ public struct FrameGenerator: Sendable {
     return (packet, interface, isOutput)
   }
 
-  private mutating func fields(_ family: AddressFamily) -> IPFields {
-    var fields = IPFields()
+  private mutating func fields(_ family: AddressFamily) -> HeaderFields {
+    var fields = HeaderFields()
     fields.timeToLive = oneIn(20) ? UInt8(below(3)) : 64
     fields.trafficClass = UInt8(below(256))
     fields.identification = UInt16(below(8))
@@ -127,15 +131,16 @@ public struct FrameGenerator: Sendable {
     let fields = fields(source.family)
     switch below(10) {
     case 0...4:
-      let (client, _) = tcp(
+      var client = tcp(
         source, pick(FrameGenerator.ports), destination, pick(FrameGenerator.ports),
-        clientSequence: UInt32(1000 + below(3)), serverSequence: 5000)
+        clientSequence: UInt32(1000 + below(3)), serverSequence: 5000
+      ).client
       client.fields = fields
       let flags: TCPFlags = pick([
         .syn, .syn, .syn, .ack, [.syn, .ack], [.fin, .ack], .rst, [.rst, .ack], [.psh, .ack], [],
         [.syn, .fin], [.syn, .ece, .cwr],
       ])
-      let options: [TCPOption] = pick([
+      let options: [SegmentOption] = pick([
         [], [.mss(1460), .sackPermitted, .windowScale(7)], [.mss(9000)], [.windowScale(255)],
         [.timestamp(1, echo: 2), .sack([5000...5100, 6000...6001])], [.raw([2, 0])],
         [.raw([3, 200, 1, 1])],
@@ -146,7 +151,8 @@ public struct FrameGenerator: Sendable {
       return Endpoint(source, pick(FrameGenerator.ports)).udp(
         to: Endpoint(destination, pick(FrameGenerator.ports)), data, fields)
     case 8:
-      let types: [UInt8] = source.family == .ipv4 ? [8, 8, 8, 13, 0, 3, 17, 5] : [128, 128, 135, 143, 1, 137]
+      let types: [UInt8] =
+        source.family == .ipv4 ? [8, 8, 8, 13, 0, 3, 17, 5] : [128, 128, 135, 143, 1, 137]
       return .icmp(
         pick(types), UInt8(below(3)), rest: UInt32(below(4)) << 16, from: source, to: destination,
         fields, data: [UInt8](repeating: 0x62, count: size()))
@@ -219,7 +225,7 @@ public struct FrameGenerator: Sendable {
     guard packet.family == .ipv4, packet.bytes.count > 44 else { return packet }
     let payload = Array(packet.bytes[20...])
     let cut = (payload.count / 2) & ~7
-    var fields = IPFields(id: UInt16(below(4)))
+    var fields = HeaderFields(id: UInt16(below(4)))
     let first = oneIn(2)
     fields.moreFragments = first || oneIn(5)
     fields.fragmentOffset = first ? 0 : cut

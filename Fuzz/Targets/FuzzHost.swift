@@ -60,7 +60,8 @@ enum FuzzHost {
     ipv4Routes: [
       route("10.0.1.0", 24, 0), route("198.51.100.0", 24, 1),
       route("203.0.113.0", 28, .prohibit), route("203.0.113.16", 28, .unreachable),
-      route("203.0.113.32", 28, .blackhole), route("192.0.2.0", 24, via: "198.51.100.254", 1, mtu: 400),
+      route("203.0.113.32", 28, .blackhole),
+      route("192.0.2.0", 24, via: "198.51.100.254", 1, mtu: 400),
       route("0.0.0.0", 0, via: "198.51.100.254", 1),
     ],
     ipv6Routes: [

@@ -8,6 +8,8 @@ public struct LongRunReport: Sendable, CustomStringConvertible {
   public var verdicts: [String: Int] = [:]
   public var digest: UInt64 = 0
 
+  public init() {}
+
   public var description: String {
     let counts = verdicts.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }
     return "\(frames) frames, \(emitted) packets out, \(counts.joined(separator: ", "))"

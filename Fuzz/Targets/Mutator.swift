@@ -20,7 +20,9 @@ public struct FuzzRandom: RandomNumberGenerator, Sendable {
 
 public struct Mutator: Sendable {
   public var random: FuzzRandom
-  private static let edges: [UInt8] = [0, 1, 2, 4, 5, 6, 8, 15, 16, 17, 20, 40, 44, 58, 127, 128, 255]
+  private static let edges: [UInt8] = [
+    0, 1, 2, 4, 5, 6, 8, 15, 16, 17, 20, 40, 44, 58, 127, 128, 255,
+  ]
 
   public init(seed: UInt64) { random = FuzzRandom(seed: seed) }
 

@@ -50,7 +50,7 @@ extension FuzzTarget {
       let lan = firewall.interface(named: "lan0")
       var buffer = PacketBuffer()
       for (number, packet) in samples.enumerated() {
-        _ = buffer.assign(packet.bytes.span.bytes)
+        _ = buffer.assign(packet.bytes.rawSpan)
         let arrival = Arrival(
           interface: lan, family: packet.family,
           timeNanoseconds: 1_700_000_000_000_000_000 + Int64(number) * 1_000_000)

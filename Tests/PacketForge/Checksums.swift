@@ -33,7 +33,9 @@ extension Packet {
   static func layout(of bytes: ArraySlice<UInt8>) -> Layout? {
     let start = bytes.startIndex
     let count = bytes.count
-    func word(_ offset: Int) -> Int { Int(bytes[start + offset]) << 8 | Int(bytes[start + offset + 1]) }
+    func word(_ offset: Int) -> Int {
+      Int(bytes[start + offset]) << 8 | Int(bytes[start + offset + 1])
+    }
     guard count >= 20 else { return nil }
     switch bytes[start] >> 4 {
     case 4:
@@ -102,7 +104,10 @@ extension Packet {
     {
       return nil
     }
-    return transportSum(layout) == 0xffff
+    let sum = transportSum(layout)
+    // A message of nothing but zeros adds up to the other zero, which the kernel's own arithmetic
+    // makes of it when NAT rewrites it.
+    return sum == 0xffff || sum == 0
   }
 
   /// Whether the IPv4 header's checksum is right; true for IPv6.

@@ -3,7 +3,7 @@
 import Wire
 
 /// What an IP header says beside addresses and protocol.
-public struct IPFields: Hashable, Sendable {
+public struct HeaderFields: Hashable, Sendable {
   public var timeToLive: UInt8 = 64
   /// TOS or traffic class.
   public var trafficClass: UInt8 = 0
@@ -41,7 +41,8 @@ public struct Packet: Hashable, Sendable, CustomStringConvertible {
 
   /// A packet of protocol `number`. Its transport checksum is put right where tests know it.
   public init(
-    _ number: UInt8, from source: Address, to destination: Address, _ fields: IPFields = IPFields(),
+    _ number: UInt8, from source: Address, to destination: Address,
+    _ fields: HeaderFields = HeaderFields(),
     payload: [UInt8]
   ) {
     precondition(source.family == destination.family, "two families in one packet")
@@ -113,7 +114,8 @@ public struct Endpoint: Hashable, Sendable {
 
   /// A datagram to `other`. A checksum of 0 means none (RFC 768).
   public func udp(
-    to other: Endpoint, _ data: [UInt8] = Array("hello".utf8), _ fields: IPFields = IPFields(),
+    to other: Endpoint, _ data: [UInt8] = Array("hello".utf8),
+    _ fields: HeaderFields = HeaderFields(),
     checksum: UInt16? = nil
   ) -> Packet {
     let header = bigEndian(port) + bigEndian(other.port) + bigEndian(UInt16(8 + data.count))
@@ -131,7 +133,7 @@ extension Packet {
   /// An ICMP or ICMPv6 message: `rest` is what stands in bytes 4 to 7.
   public static func icmp(
     _ type: UInt8, _ code: UInt8 = 0, rest: UInt32 = 0, from source: Address,
-    to destination: Address, _ fields: IPFields = IPFields(), data: [UInt8] = []
+    to destination: Address, _ fields: HeaderFields = HeaderFields(), data: [UInt8] = []
   ) -> Packet {
     Packet(
       source.family == .ipv4 ? IPProtocolNumber.icmp : IPProtocolNumber.icmpv6, from: source,
@@ -140,7 +142,7 @@ extension Packet {
 
   public static func echoRequest(
     from source: Address, to destination: Address, id: UInt16, sequence: UInt16 = 1,
-    _ fields: IPFields = IPFields()
+    _ fields: HeaderFields = HeaderFields()
   ) -> Packet {
     icmp(
       source.family == .ipv4 ? 8 : 128, rest: UInt32(id) << 16 | UInt32(sequence), from: source,

@@ -4,7 +4,7 @@
 import Wire
 
 /// A TCP option as it stands in a segment.
-public enum TCPOption: Hashable, Sendable {
+public enum SegmentOption: Hashable, Sendable {
   case mss(UInt16)
   case windowScale(UInt8)
   case sackPermitted
@@ -26,36 +26,50 @@ public enum TCPOption: Hashable, Sendable {
   }
 }
 
-/// One end of a TCP conversation.
-public final class Peer {
+/// The numbers both ends share.
+private final class Conversation {
+  var next: [UInt32]
+  init(next: [UInt32]) { self.next = next }
+}
+
+/// One end of a TCP conversation. Copies of it keep count together.
+public struct Peer {
   public let endpoint: Endpoint
+  public let otherEndpoint: Endpoint
+  private let conversation: Conversation
+  private let place: Int
   /// The sequence number of the next byte to send.
-  public var next: UInt32
+  public var next: UInt32 {
+    get { conversation.next[place] }
+    nonmutating set { conversation.next[place] = newValue }
+  }
   /// The window it offers, as it stands in the header.
   public var window: UInt16 = 64240
   /// What its IP headers say.
-  public var fields = IPFields(df: true)
-  public var other: Peer?
+  public var fields = HeaderFields(df: true)
 
-  public init(_ address: Address, _ port: UInt16, sequence: UInt32) {
-    endpoint = Endpoint(address, port)
-    next = sequence
+  fileprivate init(
+    _ endpoint: Endpoint, to other: Endpoint, _ conversation: Conversation, _ place: Int
+  ) {
+    self.endpoint = endpoint
+    otherEndpoint = other
+    self.conversation = conversation
+    self.place = place
   }
 
   /// Any segment. Left out, the sequence number is the next and the acknowledgement is for all the
   /// other end has sent.
   public func segment(
     _ flags: TCPFlags, seq: UInt32? = nil, ack: UInt32? = nil, win: UInt16? = nil,
-    data: Int = 0, options: [TCPOption] = []
+    data: Int = 0, options: [SegmentOption] = []
   ) -> Packet {
-    guard let other else { preconditionFailure("this end talks to nobody") }
     let sequence = seq ?? next
-    let acknowledgement = ack ?? (flags.contains(.ack) ? other.next : 0)
+    let acknowledgement = ack ?? (flags.contains(.ack) ? conversation.next[1 - place] : 0)
     var optionBytes = options.flatMap(\.bytes)
     // NOPs up to a full word.
     while optionBytes.count % 4 != 0 { optionBytes.append(1) }
     let header =
-      bigEndian(endpoint.port) + bigEndian(other.endpoint.port) + bigEndian(sequence)
+      bigEndian(endpoint.port) + bigEndian(otherEndpoint.port) + bigEndian(sequence)
       + bigEndian(acknowledgement) + [UInt8(5 + optionBytes.count / 4) << 4, flags.rawValue]
       + bigEndian(win ?? window) + [0, 0, 0, 0]
     let length =
@@ -63,20 +77,20 @@ public final class Peer {
     let end = sequence &+ length
     if Int32(bitPattern: end &- next) > 0 { next = end }
     return Packet(
-      IPProtocolNumber.tcp, from: endpoint.address, to: other.endpoint.address, fields,
+      IPProtocolNumber.tcp, from: endpoint.address, to: otherEndpoint.address, fields,
       payload: header + optionBytes + (0..<data).map { UInt8(truncatingIfNeeded: $0) })
   }
 
-  public func syn(seq: UInt32? = nil, win: UInt16? = nil, options: [TCPOption] = []) -> Packet {
+  public func syn(seq: UInt32? = nil, win: UInt16? = nil, options: [SegmentOption] = []) -> Packet {
     segment(.syn, seq: seq, win: win, options: options)
   }
   public func synAck(
-    seq: UInt32? = nil, ack: UInt32? = nil, win: UInt16? = nil, options: [TCPOption] = []
+    seq: UInt32? = nil, ack: UInt32? = nil, win: UInt16? = nil, options: [SegmentOption] = []
   ) -> Packet {
     segment([.syn, .ack], seq: seq, ack: ack, win: win, options: options)
   }
   public func ack(
-    seq: UInt32? = nil, ack: UInt32? = nil, win: UInt16? = nil, options: [TCPOption] = []
+    seq: UInt32? = nil, ack: UInt32? = nil, win: UInt16? = nil, options: [SegmentOption] = []
   ) -> Packet {
     segment(.ack, seq: seq, ack: ack, win: win, options: options)
   }
@@ -101,11 +115,9 @@ public func tcp(
   _ client: Address, _ clientPort: UInt16, _ server: Address, _ serverPort: UInt16,
   clientSequence: UInt32 = 1000, serverSequence: UInt32 = 5000
 ) -> (client: Peer, server: Peer) {
-  let ends = (
-    client: Peer(client, clientPort, sequence: clientSequence),
-    server: Peer(server, serverPort, sequence: serverSequence)
+  let conversation = Conversation(next: [clientSequence, serverSequence])
+  let ends = (Endpoint(client, clientPort), Endpoint(server, serverPort))
+  return (
+    Peer(ends.0, to: ends.1, conversation, 0), Peer(ends.1, to: ends.0, conversation, 1)
   )
-  ends.client.other = ends.server
-  ends.server.other = ends.client
-  return ends
 }
