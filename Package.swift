@@ -89,5 +89,39 @@ let package = Package(
         "Replay", "Firewall", "Capture", "Conntrack", "ConntrackFormat", "HostSnapshot",
         "Ruleset", "Wire",
       ], swiftSettings: strict),
+
+    // Packets built by hand, and engines to send them through: for tests and fuzzing.
+    .target(
+      name: "PacketForge", dependencies: ["Wire"], path: "Tests/PacketForge",
+      swiftSettings: strict),
+    .target(
+      name: "TestLab",
+      dependencies: [
+        "PacketForge", "Wire", "Conntrack", "ConntrackFormat", "NAT", "Ruleset", "Firewall",
+      ],
+      path: "Tests/TestLab", swiftSettings: strict),
+    .testTarget(
+      name: "ConntrackTests",
+      dependencies: ["TestLab", "PacketForge", "Conntrack", "ConntrackFormat", "Wire"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "NATTests", dependencies: ["TestLab", "PacketForge", "NAT", "Conntrack", "Wire"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "FirewallTests",
+      dependencies: ["TestLab", "PacketForge", "Firewall", "Ruleset", "Conntrack", "Wire"],
+      swiftSettings: strict),
+
+    .target(
+      name: "FuzzTargets",
+      dependencies: [
+        "PacketForge", "Wire", "Conntrack", "NAT", "Ruleset", "Firewall", "HostSnapshot",
+        "Capture", "Replay",
+      ],
+      path: "Fuzz/Targets", swiftSettings: strict),
+    .executableTarget(
+      name: "weir-fuzz", dependencies: ["FuzzTargets"], path: "Fuzz/Runner",
+      swiftSettings: strict),
+    .testTarget(name: "FuzzTests", dependencies: ["FuzzTargets"], swiftSettings: strict),
   ]
 )
