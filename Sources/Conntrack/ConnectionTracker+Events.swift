@@ -69,6 +69,8 @@ extension ConnectionTracker {
     connection.id = stored.id
     if stored.protocolNumber == IPProtocolNumber.tcp {
       connection.protocolState = .tcp(stored.tcp.state)
+    } else if stored.protocolNumber == IPProtocolNumber.sctp {
+      connection.protocolState = .sctp(stored.sctp.state)
     }
     if stored.extensions.contains(.counters) {
       connection.originalCounters = table.counters[record].original

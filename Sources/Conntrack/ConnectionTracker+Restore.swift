@@ -5,8 +5,9 @@ import Wire
 extension ConnectionTracker {
   /// Adds a confirmed connection as a listing shows it.
   ///
-  /// What a listing does not show, a TCP connection's windows, is learnt from its next packets, as
-  /// the kernel does for an entry made by `conntrack -I`.
+  /// What a listing does not show, a TCP connection's windows and an SCTP association's verification
+  /// tags, is learnt from its next packets, as the kernel learns the windows of an entry made by
+  /// `conntrack -I`.
   /// - Returns: false when the table is full or one of its tuples is taken.
   public mutating func restore(_ connection: Connection) -> Bool {
     guard
@@ -42,7 +43,13 @@ extension ConnectionTracker {
     }
     table.records[record].deadline = now + connection.timeoutNanoseconds
     table.records[record].mark = connection.mark
-    if case .tcp(let state) = connection.protocolState { table.records[record].tcp.state = state }
+    switch connection.protocolState {
+    case .tcp(let state): table.records[record].tcp.state = state
+    case .sctp(let state):
+      table.records[record].sctp = SCTPRecord(
+        state: state, flags: [.takesAnyTag(.original), .takesAnyTag(.reply)])
+    case .none, .dccp: break
+    }
     if let original = connection.originalCounters, let reply = connection.replyCounters {
       table.records[record].extensions.insert(.counters)
       table.counters[record] = CounterPair(original: original, reply: reply)

@@ -86,7 +86,9 @@ public struct ConnectionTracker: ~Copyable {
       }
     }
     guard let tuple = Tuple(bytes, headers) else {
-      return invalid(.truncated(protocolNumber: number))
+      return invalid(
+        number == IPProtocolNumber.gre
+          ? .greVersion1WithoutPPP : .truncated(protocolNumber: number))
     }
     // A second round only where a finished connection gave way to a new one.
     for _ in 0..<2 {
@@ -173,6 +175,10 @@ public struct ConnectionTracker: ~Copyable {
       if let segment = TCPHeader(bytes, at: headers.transportOffset, end: headers.end) {
         refusal = beginTCP(record, segment, bytes, headers)
       }
+    case IPProtocolNumber.sctp:
+      if let packet = SCTPHeader(bytes, at: headers.transportOffset, end: headers.end) {
+        refusal = beginSCTP(record, packet, bytes, headers)
+      }
     case IPProtocolNumber.icmp, IPProtocolNumber.icmpv6:
       let type = UInt8(tuple.destinationPort >> 8)
       if !ICMPQuery.isRequest(type, protocolNumber: tuple.protocolNumber) {
@@ -207,6 +213,7 @@ public struct ConnectionTracker: ~Copyable {
     case IPProtocolNumber.tcp: tcpError(bytes, headers, hook)
     case IPProtocolNumber.udp: udpError(bytes, headers, hook)
     case IPProtocolNumber.udpLite: udpLiteError(bytes, headers, hook)
+    case IPProtocolNumber.sctp: sctpError(bytes, headers, hook)
     default: nil
     }
   }
@@ -226,6 +233,11 @@ public struct ConnectionTracker: ~Copyable {
       return trackUDP(record, direction, isNew: isNew, headers)
     case IPProtocolNumber.icmp, IPProtocolNumber.icmpv6:
       return trackICMPQuery(record, direction, headers)
+    case IPProtocolNumber.sctp:
+      guard let packet = SCTPHeader(bytes, at: headers.transportOffset, end: headers.end) else {
+        return .invalid(.truncated(protocolNumber: IPProtocolNumber.sctp))
+      }
+      return trackSCTP(record, direction, packet, bytes, headers)
     case IPProtocolNumber.gre:
       return trackGRE(record, direction, headers)
     default:

@@ -35,9 +35,21 @@ public enum InvalidReason: Hashable, Sendable, BitwiseCopyable {
   case icmpErrorMisaddressed
   /// No room for a new connection, and none that may be dropped early was found.
   case tableFull(limit: Int64)
-  case sctpNoConnection
-  case sctpBadVerificationTag
-  case sctpUnexpectedChunk
+  /// GRE of version 1 is PPTP's, and its payload PPP (RFC 2637).
+  case greVersion1WithoutPPP
+  /// A packet of no known association with a chunk that cannot begin one.
+  case sctpNoAssociation(type: UInt8)
+  case sctpBadVerificationTag(tag: UInt32, expected: UInt32)
+  /// A HEARTBEAT with another association's tag: it passes, and what answers it decides.
+  case sctpHeartbeatDoubted(tag: UInt32, expected: UInt32)
+  /// An INIT ACK whose initiate tag is not the one its sender announced before.
+  case sctpInitiateTagChanged(tag: UInt32, expected: UInt32)
+  /// The state table has no way from here with this chunk.
+  case sctpUnexpectedChunk(type: UInt8, SCTPState, Direction)
+  case sctpChunkWithoutLength(type: UInt8)
+  /// Bundled with others, but must be its packet's only chunk.
+  case sctpChunkNotAlone(type: UInt8)
+  case sctpChunkNotFirst(type: UInt8)
 
   /// One sentence, without a full stop.
   public var text: String {
@@ -80,12 +92,24 @@ public enum InvalidReason: Hashable, Sendable, BitwiseCopyable {
       "this ICMP error is not sent to the sender of the packet it quotes"
     case .tableFull(let limit):
       "the table is full (nf_conntrack_max = \(limit)) and no entry could be dropped early"
-    case .sctpNoConnection:
-      "this SCTP packet belongs to no known association and cannot begin one"
-    case .sctpBadVerificationTag:
-      "the SCTP verification tag is not this association's"
-    case .sctpUnexpectedChunk:
-      "this SCTP chunk makes no sense in the association's state"
+    case .greVersion1WithoutPPP:
+      "GRE of version 1 carries PPP and nothing else, and this packet's payload is no PPP"
+    case .sctpNoAssociation(let type):
+      "\(article(type)) belongs to no known association and cannot begin one"
+    case .sctpBadVerificationTag(let tag, let expected):
+      "the SCTP verification tag is \(tag) where \(expected) is the association's"
+    case .sctpHeartbeatDoubted(let tag, let expected):
+      "the HEARTBEAT's verification tag is \(tag) where \(expected) is the association's; it passes, but changes nothing unless its answer has a new tag too"
+    case .sctpInitiateTagChanged(let tag, let expected):
+      "the INIT ACK announces the tag \(tag) where its sender has announced \(expected)"
+    case .sctpUnexpectedChunk(let type, let state, let direction):
+      "\(article(type)) in the \(direction.text) direction makes no sense in state \(state.name)"
+    case .sctpChunkWithoutLength(let type):
+      "the SCTP \(SCTPChunkType.name(type)) chunk says it is 0 bytes long"
+    case .sctpChunkNotAlone(let type):
+      "\(article(type)) must be its packet's only chunk"
+    case .sctpChunkNotFirst(let type):
+      "\(article(type)) must be its packet's first chunk"
     }
   }
 
@@ -93,6 +117,13 @@ public enum InvalidReason: Hashable, Sendable, BitwiseCopyable {
     let name = flags.text
     return name.hasPrefix("ACK") || name.hasPrefix("RST") || name.hasPrefix("URG")
       ? "an \(name)" : "a \(name)"
+  }
+
+  private func article(_ chunkType: UInt8) -> String {
+    let name = SCTPChunkType.name(chunkType)
+    if name.hasPrefix("chunk") { return "an SCTP \(name)" }
+    // SACK is said as a word.
+    return "AEI".contains(name.prefix(1)) ? "an \(name)" : "a \(name)"
   }
 }
 

@@ -141,6 +141,26 @@ struct Record: BitwiseCopyable {
   }
 }
 
+extension Record {
+  /// SCTP: what is kept of the association. Lies where TCP has its last segment, since no record is
+  /// both.
+  var sctp: SCTPRecord {
+    @inline(__always) get {
+      SCTPRecord(
+        originalTag: tcp.lastSequence, replyTag: tcp.lastAcknowledgement,
+        // Only the setter writes the number.
+        state: SCTPState(rawValue: tcp.lastWindowScale) ?? .none,
+        flags: SCTPFlags(rawValue: tcp.retransmissions))
+    }
+    @inline(__always) set {
+      tcp.lastSequence = newValue.originalTag
+      tcp.lastAcknowledgement = newValue.replyTag
+      tcp.lastWindowScale = newValue.state.rawValue
+      tcp.retransmissions = newValue.flags.rawValue
+    }
+  }
+}
+
 /// The addresses of an IPv6 connection: one cache line beside its record.
 struct WideAddresses: BitwiseCopyable {
   var originalSource = IPAddress.any

@@ -71,9 +71,19 @@ extension InvalidReason {
     case .icmpErrorUnreadable: "ICMP error about a packet that cannot be read"
     case .icmpErrorMisaddressed: "ICMP error not sent to the sender of what it quotes"
     case .tableFull: "table full"
-    case .sctpNoConnection: "SCTP packet of no known association"
+    case .greVersion1WithoutPPP: "GRE of version 1 without PPP"
+    case .sctpNoAssociation(let type):
+      "\(SCTPChunkType.name(type)) of no known SCTP association"
     case .sctpBadVerificationTag: "wrong SCTP verification tag"
-    case .sctpUnexpectedChunk: "SCTP chunk out of step"
+    case .sctpHeartbeatDoubted: "HEARTBEAT with another association's tag"
+    case .sctpInitiateTagChanged: "INIT ACK that announces another tag than before"
+    case .sctpUnexpectedChunk(let type, let state, let direction):
+      "\(SCTPChunkType.name(type)) in the \(direction.text) direction in state \(state.name)"
+    case .sctpChunkWithoutLength: "SCTP chunk of 0 bytes"
+    case .sctpChunkNotAlone(let type):
+      "\(SCTPChunkType.name(type)) with other chunks in its packet"
+    case .sctpChunkNotFirst(let type):
+      "\(SCTPChunkType.name(type)) that is not its packet's first chunk"
     }
   }
 }

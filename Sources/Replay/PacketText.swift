@@ -65,7 +65,7 @@ enum PacketText {
       guard let header = SCTPHeader(bytes, at: at, end: packet.end) else { break }
       append("SCTP", to: &line)
       if let chunk = SCTPChunk(bytes, at: at + SCTPField.headerLength, end: packet.end) {
-        append(" \(chunkName(chunk.type))", to: &line)
+        append(" \(SCTPChunkType.name(chunk.type))", to: &line)
       }
       append(", tag \(header.verificationTag), length \(length)", to: &line)
       return
@@ -164,14 +164,6 @@ enum PacketText {
     packet.destination.appendText(packet.family, to: &line)
     if let ports { appendPort(ports.destination, to: &line) }
     append(" \(protocolName(packet.transportProtocol))", to: &line)
-  }
-
-  private static func chunkName(_ type: UInt8) -> String {
-    let names = [
-      "DATA", "INIT", "INIT ACK", "SACK", "HEARTBEAT", "HEARTBEAT ACK", "ABORT", "SHUTDOWN",
-      "SHUTDOWN ACK", "ERROR", "COOKIE ECHO", "COOKIE ACK", "ECNE", "CWR", "SHUTDOWN COMPLETE",
-    ]
-    return Int(type) < names.count ? names[Int(type)] : "chunk \(type)"
   }
 
   // MARK: Bytes

@@ -28,6 +28,43 @@ public enum SCTPChunkType {
   public static let ecnEcho: UInt8 = 12
   public static let cwr: UInt8 = 13
   public static let shutdownComplete: UInt8 = 14
+
+  /// The chunk's name as RFC 9260 has it ("COOKIE ECHO"); "chunk 192" for types it does not know.
+  public static func name(_ type: UInt8) -> String {
+    switch type {
+    case data: "DATA"
+    case initiation: "INIT"
+    case initiationAck: "INIT ACK"
+    case selectiveAck: "SACK"
+    case heartbeat: "HEARTBEAT"
+    case heartbeatAck: "HEARTBEAT ACK"
+    case abort: "ABORT"
+    case shutdown: "SHUTDOWN"
+    case shutdownAck: "SHUTDOWN ACK"
+    case error: "ERROR"
+    case cookieEcho: "COOKIE ECHO"
+    case cookieAck: "COOKIE ACK"
+    case ecnEcho: "ECNE"
+    case cwr: "CWR"
+    case shutdownComplete: "SHUTDOWN COMPLETE"
+    default: "chunk \(type)"
+    }
+  }
+}
+
+/// Flags of SCTP chunks.
+public enum SCTPChunkFlag {
+  /// The T bit of ABORT and SHUTDOWN COMPLETE (RFC 9260 sections 3.3.7 and 3.3.13): the packet's
+  /// verification tag is the one its sender was sent, not the receiver's own.
+  public static let tagReflected: UInt8 = 1
+}
+
+/// Where the fields of an INIT or INIT ACK chunk start, in bytes from the chunk's first byte (RFC
+/// 9260 sections 3.3.2 and 3.3.3).
+public enum SCTPInitiationField {
+  public static let initiateTag = 4
+  /// Without parameters.
+  public static let length = 20
 }
 
 /// The SCTP common header (RFC 9260 section 3.1).
@@ -72,6 +109,14 @@ public struct SCTPChunk: BitwiseCopyable, Sendable {
     flags = bytes.uint8(at: offset &+ 1)
     length = Int(bytes.uint16(at: offset &+ 2))
     self.offset = offset
+  }
+
+  /// INIT and INIT ACK: the tag the sender wants to be sent. Nil unless all of the chunk's fixed
+  /// part lies before `end`.
+  @inlinable @inline(__always)
+  public func initiateTag(_ bytes: RawSpan, end: Int) -> UInt32? {
+    guard end <= bytes.byteCount, offset <= end &- SCTPInitiationField.length else { return nil }
+    return bytes.uint32(at: offset &+ SCTPInitiationField.initiateTag)
   }
 
   /// Where the next chunk starts: this one's end, up to a multiple of 4 bytes.

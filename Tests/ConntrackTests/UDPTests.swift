@@ -150,4 +150,35 @@ import Testing
     #expect(lab.sees(Packet(47, from: lan, to: wan, payload: [0, 0, 8, 0])) == "ESTABLISHED/o")
     #expect(lab.entry == "180 [ASSURED]")
   }
+
+  /// PPTP's GRE: version 1, carrying PPP, with the receiver's call id behind its length.
+  static func pptp(call: UInt8, payloadProtocol: UInt8 = 0x0b) -> [UInt8] {
+    [0x30, 0x01, 0x88, payloadProtocol, 0, 4, 0, call, 0, 0, 0, 0]
+  }
+
+  @Test func pptpCallsAreToldApart() {
+    let lab = TrackerLab()
+    #expect(lab.sees(Packet(47, from: lan, to: wan, payload: Self.pptp(call: 7))) == "NEW/o")
+    #expect(
+      lab.table == [
+        "gre      47 30 src=10.0.1.2 dst=198.51.100.2 srckey=0x0 dstkey=0x7 [UNREPLIED] "
+          + "src=198.51.100.2 dst=10.0.1.2 srckey=0x7 dstkey=0x0 mark=0 use=1"
+      ])
+    #expect(lab.sees(Packet(47, from: lan, to: wan, payload: Self.pptp(call: 8))) == "NEW/o")
+    #expect(lab.table.count == 2)
+    // The other end names another call: to conntrack without a helper, another connection.
+    #expect(lab.sees(Packet(47, from: wan, to: lan, payload: Self.pptp(call: 7))) == "NEW/o")
+    #expect(lab.table.count == 3)
+  }
+
+  @Test func pptpCarriesPPP() {
+    let lab = TrackerLab()
+    #expect(
+      lab.sees(Packet(47, from: lan, to: wan, payload: Self.pptp(call: 7, payloadProtocol: 0)))
+        == "INVALID")
+    #expect(lab.lastReason == .greVersion1WithoutPPP)
+    // Too short to name a call.
+    #expect(lab.sees(Packet(47, from: lan, to: wan, payload: [0x30, 1, 8, 0, 0, 4, 0])) == "NEW/o")
+    #expect(lab.table.first?.contains("srckey=0x0 dstkey=0x0") == true)
+  }
 }
