@@ -25,6 +25,7 @@ let package = Package(
   ],
   targets: [
     .target(name: "Wire", swiftSettings: strict),
+    .testTarget(name: "WireTests", dependencies: ["Wire"], swiftSettings: strict),
     .target(name: "Conntrack", dependencies: ["Wire"], swiftSettings: strict),
     .target(
       name: "ConntrackFormat", dependencies: ["Wire", "Conntrack"], swiftSettings: strict),
@@ -38,7 +39,12 @@ let package = Package(
       dependencies: ["Wire", "Conntrack", "ConntrackFormat", "Ruleset", "Firewall"],
       swiftSettings: strict),
     .systemLibrary(name: "CPcap", pkgConfig: "libpcap", providers: [.apt(["libpcap-dev"])]),
-    .target(name: "Capture", dependencies: ["Wire", "CPcap"], swiftSettings: strict),
+    .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+    .target(name: "Capture", dependencies: ["Wire", "CPcap", "CZlib"], swiftSettings: strict),
+    .testTarget(name: "CaptureTests", dependencies: ["Capture"], swiftSettings: strict),
+    .testTarget(
+      name: "HostSnapshotTests", dependencies: ["HostSnapshot", "Firewall", "Wire"],
+      exclude: ["Fixtures"], swiftSettings: strict),
     .target(
       name: "Replay",
       dependencies: [
@@ -54,5 +60,14 @@ let package = Package(
         .product(name: "Rainbow", package: "Rainbow"),
       ],
       swiftSettings: strict),
+    .testTarget(
+      name: "ConntrackFormatTests", dependencies: ["ConntrackFormat", "Conntrack", "Wire"],
+      exclude: ["Recorded"], swiftSettings: strict),
+    .testTarget(
+      name: "RecordedKernelTests",
+      dependencies: [
+        "Replay", "Firewall", "Capture", "Conntrack", "ConntrackFormat", "HostSnapshot",
+        "Ruleset", "Wire",
+      ], swiftSettings: strict),
   ]
 )
