@@ -38,7 +38,7 @@ extension CompiledRuleset {
       table: compiled.table, chain: chain.name, number: number,
       target: rule.specification.target?.name ?? "",
       text: rule.specification.text(chain: chain.name, family: family),
-      comment: nil, location: rule.location,
+      comment: rule.specification.comment, location: rule.location,
       counters: counters[index])
   }
 

@@ -7,7 +7,8 @@ import Wire
 /// The compiled rules of one family. Rules do not change; counters, token buckets and the like do,
 /// so the value belongs to one worker.
 public struct CompiledRuleset: ~Copyable, Sendable {
-  /// What must be filled in of a `MatchContext` because some rule asks for it.
+  /// What must be filled in of a `MatchContext` because some rule asks for it, or heeded because
+  /// some rule sets it. Who cannot do one of these must refuse the ruleset.
   @frozen
   public struct Uses: OptionSet, Hashable, Sendable {
     public var rawValue: UInt16
@@ -20,6 +21,10 @@ public struct CompiledRuleset: ~Copyable, Sendable {
     @inlinable public static var interfaceAddressTypes: Self { .init(rawValue: 1 << 4) }
     @inlinable public static var linkLayer: Self { .init(rawValue: 1 << 5) }
     @inlinable public static var socketOwner: Self { .init(rawValue: 1 << 6) }
+    /// Some rule sets `MatchContext.trackingOptions`, which tracking must heed.
+    @inlinable public static var trackingOptions: Self { .init(rawValue: 1 << 7) }
+    /// Some rule sets `MatchContext.clampMSS`, which the packet must be rewritten by.
+    @inlinable public static var clampMSS: Self { .init(rawValue: 1 << 8) }
   }
 
   public let family: AddressFamily
