@@ -45,9 +45,11 @@ private struct Generator: RandomNumberGenerator {
       var bytes = Array(rule.text.utf8)
       for _ in 0..<Int.random(in: 1...4, using: &random) where !bytes.isEmpty {
         let place = Int.random(in: 0..<bytes.count, using: &random)
-        switch Int.random(in: 0..<4, using: &random) {
+        switch Int.random(in: 0..<5, using: &random) {
         case 0: bytes[place] = UInt8.random(in: 0...255, using: &random)
         case 1: bytes.remove(at: place)
+        // A combining mark, which makes one character with what stands before it.
+        case 3: bytes.insert(contentsOf: "\u{0301}".utf8, at: place)
         case 2: bytes.insert(bytes[Int.random(in: 0..<bytes.count, using: &random)], at: place)
         default:
           let end = min(bytes.count, place + Int.random(in: 1...12, using: &random))
@@ -75,7 +77,8 @@ private struct Generator: RandomNumberGenerator {
 
   @Test func oddTexts() {
     let odd = [
-      "", "\n", "\0", "*", "*\n", ":", "[", "[]", "[:]", "-", "--", "!", "! !", "iptables",
+      "", "\n", "\0", "*", "*\n", ":", "[", "[]", "[:]", "-", "--", "iptables -\u{0301}",
+      "iptables --\u{0301}", "!", "! !", "iptables",
       "iptables -", "iptables --", "iptables -A", "iptables -A INPUT -s", "iptables -A INPUT -s ,",
       "iptables -A INPUT -s /", "iptables -A INPUT -s :::/0", "*filter\n-A\nCOMMIT",
       "*filter\n:\nCOMMIT", "*filter\n: -\nCOMMIT", "*filter\n[1:2]\nCOMMIT",
