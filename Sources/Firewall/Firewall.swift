@@ -80,8 +80,8 @@ public struct Firewall: ~Copyable {
 
   /// Moves the clock and expires what is due, connections and fragments.
   public mutating func advance(to time: Int64) {
-    now = max(now, time)
-    tracker.advance(to: now)
+    tracker.advance(to: time)
+    now = tracker.now
     reassembler.expire(now: now)
   }
 

@@ -54,7 +54,8 @@ public struct RoutingTable: Sendable {
   private let answers4: [Int32]
   private let starts6: [IPAddress]
   private let answers6: [Int32]
-  /// For each upper half of an IPv4 address, the range its first address is in; and one more.
+  /// For each upper half of an IPv4 address, the range its first address is in; and one more. Empty
+  /// for few ranges, where it saves nothing.
   private let firstRange4: [Int32]
   /// For each route, what a lookup gives if its first way is taken.
   private let firstResults: [RouteResult]
@@ -135,8 +136,10 @@ public struct RoutingTable: Sendable {
       let address = destination.ipv4
       let half = Int(address >> 16)
       let bounds = firstRange4.span
-      let range = RoutingTable.rangeHolding(
-        address, starts4.span, from: Int(bounds[half]), through: Int(bounds[half &+ 1]))
+      let (first, last) =
+        bounds.isEmpty
+        ? (0, starts4.count &- 1) : (Int(bounds[half]), Int(bounds[half &+ 1]))
+      let range = RoutingTable.rangeHolding(address, starts4.span, from: first, through: last)
       return answers4.span[range]
     case .ipv6:
       let range = RoutingTable.rangeHolding(
@@ -234,13 +237,15 @@ public struct RoutingTable: Sendable {
 
   /// For each upper half of an address, and for one behind the last, the range it begins in.
   private static func firstRanges(_ starts: [UInt32]) -> [Int32] {
-    var ranges = [Int32](repeating: 0, count: 65_537)
-    var range = 0
-    for half in 0..<65_536 {
-      while range + 1 < starts.count, starts[range + 1] <= UInt32(half) << 16 { range += 1 }
-      ranges[half] = Int32(range)
+    guard starts.count > 16 else { return [] }
+    var ranges: [Int32] = []
+    ranges.reserveCapacity(65_537)
+    for range in starts.indices {
+      // The upper halves whose first address is before the next range: those not yet taken.
+      let end = range + 1 < starts.count ? (Int(starts[range + 1]) + 0xffff) >> 16 : 65_536
+      ranges.append(contentsOf: repeatElement(Int32(range), count: end - ranges.count))
     }
-    ranges[65_536] = Int32(starts.count - 1)
+    ranges.append(Int32(starts.count - 1))
     return ranges
   }
 }
