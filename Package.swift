@@ -44,7 +44,7 @@ let package = Package(
     .testTarget(name: "CaptureTests", dependencies: ["Capture"], swiftSettings: strict),
     .testTarget(
       name: "HostSnapshotTests", dependencies: ["HostSnapshot", "Firewall", "Wire"],
-      swiftSettings: strict),
+      exclude: ["Fixtures"], swiftSettings: strict),
     .target(
       name: "Replay",
       dependencies: [
@@ -56,6 +56,7 @@ let package = Package(
       name: "weir",
       dependencies: [
         "Replay", "ConntrackFormat", "HostSnapshot", "Capture", "Ruleset", "Firewall",
+        "Conntrack", "Wire",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Rainbow", package: "Rainbow"),
       ],
@@ -63,5 +64,64 @@ let package = Package(
     .testTarget(
       name: "ConntrackFormatTests", dependencies: ["ConntrackFormat", "Conntrack", "Wire"],
       exclude: ["Recorded"], swiftSettings: strict),
+    .target(
+      name: "ReplayTestSupport",
+      dependencies: [
+        "Replay", "Firewall", "Capture", "Conntrack", "ConntrackFormat", "HostSnapshot",
+        "Ruleset", "Wire",
+      ], path: "Tests/ReplayTestSupport", swiftSettings: strict),
+    .testTarget(
+      name: "ReplayTests",
+      dependencies: [
+        "ReplayTestSupport", "Replay", "Capture", "Conntrack", "Firewall", "Wire",
+      ], swiftSettings: strict),
+    .testTarget(
+      name: "AcceptanceTests",
+      dependencies: [
+        "ReplayTestSupport", "Replay", "Conntrack", "ConntrackFormat", "Firewall", "Wire",
+      ], swiftSettings: strict),
+    .testTarget(
+      name: "CommandTests", dependencies: ["weir", "ReplayTestSupport", "Wire"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "RecordedKernelTests",
+      dependencies: [
+        "Replay", "Firewall", "Capture", "Conntrack", "ConntrackFormat", "HostSnapshot",
+        "Ruleset", "Wire",
+      ], swiftSettings: strict),
+
+    // Packets built by hand, and engines to send them through: for tests and fuzzing.
+    .target(
+      name: "PacketForge", dependencies: ["Wire"], path: "Tests/PacketForge",
+      swiftSettings: strict),
+    .target(
+      name: "TestLab",
+      dependencies: [
+        "PacketForge", "Wire", "Conntrack", "ConntrackFormat", "NAT", "Ruleset", "Firewall",
+      ],
+      path: "Tests/TestLab", swiftSettings: strict),
+    .testTarget(
+      name: "ConntrackTests",
+      dependencies: ["TestLab", "PacketForge", "Conntrack", "ConntrackFormat", "Wire"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "NATTests", dependencies: ["TestLab", "PacketForge", "NAT", "Conntrack", "Wire"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "FirewallTests",
+      dependencies: ["TestLab", "PacketForge", "Firewall", "Ruleset", "Conntrack", "Wire"],
+      swiftSettings: strict),
+
+    .target(
+      name: "FuzzTargets",
+      dependencies: [
+        "PacketForge", "Wire", "Conntrack", "NAT", "Ruleset", "Firewall", "HostSnapshot",
+        "Capture", "Replay",
+      ],
+      path: "Fuzz/Targets", swiftSettings: strict),
+    .executableTarget(
+      name: "weir-fuzz", dependencies: ["FuzzTargets"], path: "Fuzz/Runner",
+      swiftSettings: strict),
+    .testTarget(name: "FuzzTests", dependencies: ["FuzzTargets"], swiftSettings: strict),
   ]
 )

@@ -64,16 +64,15 @@ public struct CaptureWriter: ~Copyable {
     }
   }
 
-  /// Describes an interface; may be called between packets. Its number, for `write`.
-  public mutating func addInterface(
-    name: String?, linkType: Int, snapshotLength: Int = 0
-  ) throws(CaptureError) -> Int {
+  /// Describes an interface, without a limit to its packets' length; may be called between packets.
+  /// Its number, for `write`.
+  public mutating func addInterface(name: String?, linkType: Int) throws(CaptureError) -> Int {
     let start = buffer.count
     append32(1)
     append32(0)
     append16(UInt16(truncatingIfNeeded: linkType))
     append16(0)
-    append32(UInt32(clamping: snapshotLength))
+    append32(0)
     if let name, !name.isEmpty {
       // An option's length has 16 bits; no interface's name comes near.
       let text = Array(name.utf8.prefix(4096))

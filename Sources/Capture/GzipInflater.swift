@@ -23,7 +23,9 @@ final class GzipInflater {
   private var inputEnded = false
   /// Between members: the next bytes, if any, must start another.
   private var betweenMembers = false
-  private(set) var ended = false
+  private var ended = false
+  /// Found, but what came out before it goes first.
+  private var failure: Failure?
   /// The input ended inside a member: the file is cut short.
   private(set) var wasCut = false
 
@@ -61,6 +63,7 @@ final class GzipInflater {
 
   /// Fills some of `output`, which is not empty: how many bytes, 0 at the end.
   func read(into output: UnsafeMutableRawBufferPointer) throws(Failure) -> Int {
+    if let failure { throw failure }
     while !ended {
       if betweenMembers {
         guard try startNextMember() else { break }
@@ -74,9 +77,10 @@ final class GzipInflater {
       default:
         // zlib's message, if it has one, is a static C string.
         let words = unsafe stream.pointee.msg.map { unsafe String(cString: $0) }
-        throw .damaged(words ?? "zlib error \(status)")
+        failure = .damaged(words ?? "zlib error \(status)")
       }
       if produced > 0 { return produced }
+      if let failure { throw failure }
       if betweenMembers || inputStart < inputEnd { continue }
       if try !refill() {
         ended = true

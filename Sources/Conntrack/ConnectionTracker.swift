@@ -37,9 +37,12 @@ public struct ConnectionTracker: ~Copyable {
 
   // MARK: Time
 
-  /// Moves the clock to `time` (never back) and expires what is due.
+  /// The latest time there is (about the year 2190): no timeout added to it overflows.
+  public static let latestTime: Int64 = 6_900_000_000_000_000_000
+
+  /// Moves the clock to `time` (never back, never past `latestTime`) and expires what is due.
   public mutating func advance(to time: Int64) {
-    now = max(now, time)
+    now = max(now, min(time, ConnectionTracker.latestTime))
     // All of it: replay wants every expiry told before the packet after it.
     while !expireSome(limit: .max) {}
   }

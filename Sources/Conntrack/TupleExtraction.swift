@@ -14,7 +14,7 @@ extension Tuple {
     self.init(
       source: source, destination: destination, sourcePort: 0, destinationPort: 0,
       protocolNumber: protocolNumber, family: family)
-    guard offset >= 0, offset <= end, end <= bytes.byteCount else { return nil }
+    guard offset >= 0, end <= bytes.byteCount else { return nil }
     switch protocolNumber {
     case IPProtocolNumber.tcp, IPProtocolNumber.udp, IPProtocolNumber.udpLite,
       IPProtocolNumber.sctp:
@@ -86,6 +86,17 @@ enum ICMPQuery {
       case ICMPv6Type.nodeInformationReply: ICMPv6Type.nodeInformationQuery
       default: nil
       }
+    }
+  }
+
+  /// ICMPv6: neighbour discovery, multicast listeners and multicast routers, which are the link's
+  /// business and no connection's.
+  static func isLinkBusiness(_ type: UInt8) -> Bool {
+    switch type {
+    case ICMPv6Type.multicastListenerQuery...ICMPv6Type.neighbourAdvertisement,
+      ICMPv6Type.multicastListenerReportV2, 151, 152:
+      true
+    default: false
     }
   }
 

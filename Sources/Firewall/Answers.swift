@@ -22,7 +22,7 @@ extension Firewall {
     sendError(type, code, rest: 0, about: packet, passage, &sink, &observer)
   }
 
-  /// Whether a packet that routing refused has its sender told, and tells it.
+  /// Tells the sender of a packet that routing refused, if its kind of refusal is told.
   mutating func answerUnroutable<
     Sink: PacketSink & ~Copyable, Observer: FirewallObserver & ~Copyable
   >(
@@ -30,14 +30,9 @@ extension Firewall {
     _ sink: inout Sink, _ observer: inout Observer
   ) {
     let isIPv4 = passage.headers.family == .ipv4
-    let type = isIPv4 ? ICMPType.destinationUnreachable : ICMPv6Type.destinationUnreachable
-    let code: UInt8 =
-      switch reason {
-      case .unreachable: isIPv4 ? 1 : 0
-      case .prohibited: isIPv4 ? 13 : 1
-      default: 0
-      }
+    guard let code = isIPv4 ? reason.icmpCode : reason.icmpv6Code else { return }
     if isIPv4 && !limiter.allowsRoutingError(to: passage.headers.source, now: now) { return }
+    let type = isIPv4 ? ICMPType.destinationUnreachable : ICMPv6Type.destinationUnreachable
     sendError(type, code, rest: 0, about: packet, passage, &sink, &observer)
   }
 

@@ -24,7 +24,10 @@ extension Firewall {
         passage, &sink, &observer)
       return .stop
     }
-    guard let mtu = mtu(passage), isTooLong(passage, mtu) else { return .on }
+    guard let mtu = mtu(passage),
+      Fragmentation.way(headers: passage.headers, mtu: mtu, reassembled: passage.reassembled)
+        == .tooBig
+    else { return .on }
     passage.outcome.reason = .tooLong(mtu: mtu)
     if isIPv4 {
       sendError(
@@ -48,16 +51,6 @@ extension Firewall {
     }
     let device = host.interfaces[out].mtu
     return passage.route.mtu.map { min($0, device) } ?? device
-  }
-
-  private func isTooLong(_ passage: Passage, _ mtu: Int) -> Bool {
-    if let whole = passage.reassembled {
-      // Fragments leave as they came, so the longest of them is what must fit.
-      if whole.maxFragmentSize <= mtu { return false }
-      return passage.headers.family == .ipv6 || whole.dontFragment
-    }
-    guard passage.headers.end > mtu else { return false }
-    return passage.headers.family == .ipv6 || passage.headers.dontFragment
   }
 
   /// Puts a fragment to the others of its packet. Stops the packet's way until it is whole.
@@ -104,6 +97,24 @@ extension Firewall {
     _ packet: inout PacketBuffer, _ passage: Passage, _ sink: inout Sink
   ) {
     let out = passage.context.outInterface
-    sink.emit(packet.bytes, through: out, isAnswer: false)
+    let mtu = mtu(passage) ?? Int.max
+    let way = Fragmentation.way(
+      headers: passage.headers, mtu: mtu, reassembled: passage.reassembled)
+    guard way == .pieces else {
+      sink.emit(packet.bytes, through: out, isAnswer: false)
+      return
+    }
+    // Length and addresses may have changed under way; what stands in the packet counts.
+    var headers = PacketHeaders()
+    guard
+      PacketHeaders.decode(packet.bytes, family: passage.headers.family, into: &headers) == nil
+    else { return }
+    let identification = UInt32(truncatingIfNeeded: generator.next())
+    Fragmentation.split(
+      packet.bytes, headers: headers, mtu: min(mtu, 65_535), reassembled: passage.reassembled,
+      identification: identification, into: &fragment
+    ) { piece in
+      sink.emit(piece, through: out, isAnswer: false)
+    }
   }
 }

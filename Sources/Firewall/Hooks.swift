@@ -53,8 +53,7 @@ extension Firewall {
 
     switch host.routeInput(
       source: passage.headers.source, destination: passage.headers.destination,
-      protocolNumber: passage.headers.transportProtocol, family: arrival.family,
-      interface: index(arrival.interface))
+      family: arrival.family, interface: index(arrival.interface))
     {
     case .deliver:
       // INPUT
@@ -79,9 +78,9 @@ extension Firewall {
       else { return end(&packet, &passage, &sink, &observer) }
       return postrouting(&packet, &passage, &sink, &observer)
 
-    case .drop(let reason, let answers):
+    case .drop(let reason):
       passage.outcome.reason = .routing(reason)
-      if answers { answerUnroutable(reason, packet, passage, &sink, &observer) }
+      answerUnroutable(reason, packet, passage, &sink, &observer)
       return end(&packet, &passage, &sink, &observer)
     }
   }
@@ -129,7 +128,6 @@ extension Firewall {
       case .on = translate(.source, .postrouting, &packet, &passage, &observer)
     else { return end(&packet, &passage, &sink, &observer) }
     passage.outcome.verdict = .accept
-    passage.outcome.outInterface = passage.context.outInterface
     return end(&packet, &passage, &sink, &observer)
   }
 
@@ -145,6 +143,7 @@ extension Firewall {
       reject(&packet, &passage, &sink, &observer)
     }
     let passed = passage.outcome.verdict == .accept
+    passage.outcome.outInterface = passage.context.outInterface
     if passage.isTracked {
       passage.outcome.ctState = passage.tracking.state
       passage.outcome.trackingReason = passage.tracking.reason
@@ -155,7 +154,6 @@ extension Firewall {
       if case .clash = tracker.finish(passage.tracking, passed: passed) {
         passage.outcome.verdict = .drop
         passage.outcome.reason = .clash
-        passage.outcome.outInterface = .none
         passage.outcome.connection = .none
         return passage.outcome
       }

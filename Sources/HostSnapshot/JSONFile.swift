@@ -38,7 +38,7 @@ extension SnapshotFile {
         file: path, line: line,
         bytes.isEmpty
           ? "is empty; make it with `\(command)`"
-          : "is not JSON; make it with `\(command)` (the `-j` matters)")
+          : "is not the JSON `\(command)` prints; make it again with that (the `-j` matters)")
     @unknown default:
       return HostSnapshotError(file: path, "cannot be decoded; make it with `\(command)`")
     }

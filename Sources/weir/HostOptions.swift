@@ -31,14 +31,16 @@ struct HostOptions: ParsableArguments {
   @Option(help: "capture: time is the capture's. frozen: it stands still at the first packet.")
   var clock: Clock = .capture
 
-  @Option(help: "Where every choice comes from (ports, hash secret): the same seed, the same output.")
+  @Option(
+    help: "Where every choice comes from (ports, hash secret): the same seed, the same output.")
   var seed: UInt64 = 0
 
   @Flag(help: "Leave out rules with matches or targets Weir does not know, and list them.")
   var ignoreUnsupported = false
 
   @Flag(
-    help: "Fill packets that the capture holds only the beginning of with zeros, instead of dropping them as cut short."
+    help:
+      "Fill packets that the capture holds only the beginning of with zeros, instead of dropping them as cut short."
   )
   var fillTruncated = false
 

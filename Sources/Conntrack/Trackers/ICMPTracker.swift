@@ -30,12 +30,7 @@ extension ConnectionTracker {
       }
       if !ICMPType.isError(message.type) { return .query }
     } else {
-      // Neighbour discovery and multicast listeners are the link's business, not a connection's.
-      if (130...136).contains(message.type)
-        || message.type == ICMPv6Type.multicastListenerReportV2
-      {
-        return .decided(Tracking())
-      }
+      if ICMPQuery.isLinkBusiness(message.type) { return .decided(Tracking()) }
       if !ICMPv6Type.isError(message.type) { return .query }
     }
     return .decided(trackICMPError(bytes, headers))

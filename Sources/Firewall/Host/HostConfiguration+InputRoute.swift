@@ -25,8 +25,35 @@ public enum InputRouteDrop: UInt8, Hashable, Sendable, BitwiseCopyable, CaseIter
   case prohibited
   /// The route says `blackhole`.
   case blackhole
+  /// IPv6: from a link-local address, and the way on is another link.
+  case beyondScope
   /// To a multicast group this host is not known to have joined.
   case multicastNotJoined
+}
+
+extension InputRouteDrop {
+  /// The code of the ICMP destination unreachable message the sender gets; nil for none.
+  ///
+  /// The kernel answers one sender with five at once and then one a second
+  /// (`net.ipv4.route.error_burst`, `error_cost`), beside the limits on all ICMP.
+  public var icmpCode: UInt8? {
+    switch self {
+    case .noRoute: 0
+    case .unreachable: 1
+    case .prohibited: 13
+    default: nil
+    }
+  }
+
+  /// The code of the ICMPv6 destination unreachable message the sender gets; nil for none.
+  public var icmpv6Code: UInt8? {
+    switch self {
+    case .noRoute, .unreachable: 0
+    case .prohibited: 1
+    case .beyondScope: 2
+    default: nil
+    }
+  }
 }
 
 /// What routing decides of an incoming packet.
@@ -34,64 +61,81 @@ public enum InputRouteDrop: UInt8, Hashable, Sendable, BitwiseCopyable, CaseIter
 public enum InputRoute: Hashable, Sendable, BitwiseCopyable {
   /// For this host: INPUT. The type is local, anycast, broadcast or multicast.
   case deliver(RouteType)
-  /// FORWARD, along this route. The interface is nil only where nothing is known of routes.
+  /// FORWARD, along this route. Its interface is nil only where nothing is known of routes.
   case forward(RouteResult)
-  /// Ends here; `answersSender` where an ICMP error may go back (unless something else forbids it).
-  case drop(InputRouteDrop, answersSender: Bool)
+  /// Ends here.
+  case drop(InputRouteDrop)
 }
 
 extension HostConfiguration {
   /// Decides for a packet that came in by `interface` (nil where that is unknown, then nothing is
-  /// held against its source). O(log routes), no allocation.
+  /// held against its source). O(log routes), no allocation; link-local destinations O(routes).
   ///
   /// Behaviour is that of a 6.x kernel without policy routing and multicast routing, asked by
-  /// experiment.
+  /// experiment. What the kernel refuses before PREROUTING (`Wire.IPDrop`) is not asked again.
   public func routeInput(
-    source: IPAddress, destination: IPAddress, protocolNumber: UInt8, family: AddressFamily,
-    interface: Int?, flowHash: UInt32 = 0
+    source: IPAddress, destination: IPAddress, family: AddressFamily, interface: Int?,
+    flowHash: UInt32 = 0
   ) -> InputRoute {
     switch family {
-    case .ipv4:
-      routeIPv4Input(source, destination, protocolNumber, interface, flowHash)
-    case .ipv6:
-      routeIPv6Input(source, destination, interface, flowHash)
+    case .ipv4: routeIPv4Input(source, destination, interface, flowHash)
+    case .ipv6: routeIPv6Input(source, destination, interface, flowHash)
     }
+  }
+
+  private func settings(_ interface: Int?) -> InterfaceSettings {
+    // Where the interface is unknown, any other stands for it: with sysctls for all alike, as is
+    // usual, they have the same.
+    (interface.map { interfaces[$0] } ?? interfaces.first { !$0.isLoopback })?.settings
+      ?? unnamedSettings
   }
 
   // MARK: - IPv4
 
   private func routeIPv4Input(
-    _ source: IPAddress, _ destination: IPAddress, _ protocolNumber: UInt8, _ interface: Int?,
-    _ flowHash: UInt32
+    _ source: IPAddress, _ destination: IPAddress, _ interface: Int?, _ flowHash: UInt32
   ) -> InputRoute {
     let (from, to) = (source.ipv4, destination.ipv4)
-    let settings = interface.map { interfaces[$0].settings } ?? InterfaceSettings()
+    let settings = settings(interface)
     let isLoopback = interface.map { interfaces[$0].isLoopback } ?? false
+    let refusesLoopback = !isLoopback && !settings.routesLocalnet
+    // Every host joins 224.0.0.1; of other groups a snapshot says nothing.
+    if to >> 28 == 0xe, to != 0xe000_0001 { return .drop(.multicastNotJoined) }
+    if from >> 28 == 0xe || from == .max { return .drop(.martianSource) }
     if to >> 28 == 0xe {
-      // 224.0.0.1 is joined by every host; IGMP is for routers and queriers whatever its group.
-      return to == 0xe000_0001 || protocolNumber == 2
-        ? .deliver(.multicast) : .drop(.multicastNotJoined, answersSender: false)
+      if refusesLoopback && from >> 24 == 127 { return .drop(.martianSource) }
+      return from == 0 ? .deliver(.multicast) : deliver(.multicast, source, interface, settings)
     }
-    if from >> 28 == 0xe || from == .max { return .drop(.martianSource, answersSender: false) }
-    if to == .max || (from == 0 && to == 0) { return .deliver(.broadcast) }
-    if from == 0 { return .drop(.martianSource, answersSender: false) }
-    if to == 0 { return .drop(.martianDestination, answersSender: false) }
-    if !isLoopback && !settings.routesLocalnet {
-      if to >> 24 == 127 { return .drop(.martianDestination, answersSender: false) }
-      if from >> 24 == 127 { return .drop(.martianSource, answersSender: false) }
+    if to == .max || (from == 0 && to == 0) {
+      return from == 0 ? .deliver(.broadcast) : deliver(.broadcast, source, interface, settings)
+    }
+    if from == 0 { return .drop(.martianSource) }
+    if to == 0 { return .drop(.martianDestination) }
+    if refusesLoopback {
+      if to >> 24 == 127 { return .drop(.martianDestination) }
+      if from >> 24 == 127 { return .drop(.martianSource) }
     }
     let route = routing.lookup(destination, .ipv4, flowHash: flowHash)
     switch route?.type {
     case .broadcast where !settings.forwardsBroadcasts:
-      return sourceProblem(source, interface, settings).map { .drop($0, answersSender: false) }
-        ?? .deliver(.broadcast)
+      return deliver(.broadcast, source, interface, settings)
     case .local, .anycast:
-      return sourceProblem(source, interface, settings).map { .drop($0, answersSender: false) }
-        ?? .deliver(.local)
+      return deliver(.local, source, interface, settings)
     default: break
     }
-    guard settings.forwardsIPv4 else { return .drop(.notForwarding, answersSender: false) }
-    return forward(route, .ipv4, source, interface, settings)
+    guard settings.forwardsIPv4 else { return .drop(.notForwarding) }
+    if let route, route.type == .unicast || route.type == .broadcast {
+      if let problem = sourceProblem(source, interface, settings) { return .drop(problem) }
+      return .forward(route)
+    }
+    return refusal(route, .ipv4)
+  }
+
+  private func deliver(
+    _ type: RouteType, _ source: IPAddress, _ interface: Int?, _ settings: InterfaceSettings
+  ) -> InputRoute {
+    if let problem = sourceProblem(source, interface, settings) { return .drop(problem) }
+    return .deliver(type)
   }
 
   /// What the reverse path check holds against a source (`rp_filter`, `accept_local`).
@@ -112,72 +156,87 @@ extension HostConfiguration {
   private func routeIPv6Input(
     _ source: IPAddress, _ destination: IPAddress, _ interface: Int?, _ flowHash: UInt32
   ) -> InputRoute {
-    let settings = interface.map { interfaces[$0].settings } ?? InterfaceSettings()
+    let settings = settings(interface)
     if destination.high >> 56 == 0xff {
       return takesIPv6Multicast(destination, interface, settings)
-        ? .deliver(.multicast) : .drop(.multicastNotJoined, answersSender: false)
+        ? .deliver(.multicast) : .drop(.multicastNotJoined)
     }
-    let route = routing.lookup(destination, .ipv6, flowHash: flowHash)
+    // A link-local address means something on its own link only.
+    let route =
+      if let interface, HostConfiguration.isLinkLocal(destination) {
+        routing.lookup(destination, .ipv6, through: interface)
+      } else {
+        routing.lookup(destination, .ipv6, flowHash: flowHash)
+      }
     switch route?.type {
     case .local: return .deliver(.local)
     case .anycast: return .deliver(.anycast)
-    default: break
+    case .unicast: break
+    default:
+      // A route that refuses does so before forwarding is asked for; so does none.
+      if routing.knowsIPv6 || route != nil { return refusal(route, .ipv6) }
     }
-    // A route that refuses does so before forwarding is asked for.
-    if routing.knowsIPv6, route.map({ $0.type != .unicast }) ?? true {
-      return forward(route, .ipv6, source, interface, settings)
+    guard settings.forwardsIPv6 else { return .drop(.notForwarding) }
+    guard let route else { return refusal(nil, .ipv6) }
+    if source == .any || source == IPAddress(high: 0, low: 1) { return .drop(.martianSource) }
+    if HostConfiguration.isLinkLocal(source), route.interface != interface {
+      return .drop(.beyondScope)
     }
-    guard settings.forwardsIPv6 else { return .drop(.notForwarding, answersSender: false) }
-    return forward(route, .ipv6, source, interface, settings)
+    return .forward(route)
   }
 
-  /// The groups every IPv6 host joins (RFC 4291, 2.8): all nodes, each address's solicited-node
-  /// group, and on a router all routers.
+  private static func isLinkLocal(_ address: IPAddress) -> Bool {
+    address.high >> 54 == 0xfe80 >> 6
+  }
+
+  /// The groups every IPv6 host joins (RFC 4291, 2.8): all nodes; on a router all routers; and where
+  /// neighbours are solicited, each address's solicited-node group.
   private func takesIPv6Multicast(
     _ group: IPAddress, _ interface: Int?, _ settings: InterfaceSettings
   ) -> Bool {
-    let scope = group.high & 0x000f_ffff_ffff_ffff
-    let isPermanent = group.high >> 52 == 0xff0
-    guard isPermanent else { return false }
-    switch (scope >> 48, scope & 0xffff_ffff_ffff, group.low) {
-    case (1, 0, 1), (2, 0, 1): return true
-    case (1, 0, 2), (2, 0, 2), (5, 0, 2): return settings.forwardsIPv6
-    case (2, 0, let low) where low >> 24 == 0x1_ff:
+    switch (group.high, group.low) {
+    case (0xff01 << 48, 1), (0xff02 << 48, 1): return true
+    case (0xff01 << 48, 2), (0xff02 << 48, 2), (0xff05 << 48, 2): return settings.isIPv6Router
+    case (0xff02 << 48, let low) where low >> 24 == 0x1_ff:
       // Without an interface, any of the host's.
-      let candidates = interface.map { [interfaces[$0]] } ?? interfaces
-      return candidates.contains { candidate in
-        candidate.addresses.contains {
-          $0.family == .ipv6 && $0.address.low & 0xff_ffff == low & 0xff_ffff
-        }
+      return interfaces.indices.contains { index in
+        (interface == nil || interface == index)
+          && solicitedNodeGroup(low & 0xff_ffff, isJoinedBy: interfaces[index])
       }
     default: return false
     }
   }
 
+  private func solicitedNodeGroup(
+    _ lastBits: UInt64, isJoinedBy interface: HostInterface
+  ) -> Bool {
+    if interface.isLoopback || interface.flags.contains(.noARP) { return false }
+    return interface.addresses.contains {
+      guard $0.family == .ipv6 else { return false }
+      if $0.address.low & 0xff_ffff == lastBits { return true }
+      // A router also has its networks' first addresses (RFC 4291, 2.6.1).
+      return interface.settings.isIPv6Router && $0.prefixLength < 127
+        && $0.network.address.low & 0xff_ffff == lastBits
+    }
+  }
+
   // MARK: - Both
 
-  private func forward(
-    _ route: RouteResult?, _ family: AddressFamily, _ source: IPAddress, _ interface: Int?,
-    _ settings: InterfaceSettings
-  ) -> InputRoute {
+  /// For a route that leads nowhere, or none.
+  private func refusal(_ route: RouteResult?, _ family: AddressFamily) -> InputRoute {
     guard let route else {
       // Nothing is known of routes: everything goes on, where to is for others to say.
       guard routing.knows(family) else {
         return .forward(RouteResult(type: .unicast, interface: nil))
       }
-      return .drop(.noRoute, answersSender: true)
+      return .drop(.noRoute)
     }
     switch route.type {
-    case .unicast, .broadcast:
-      if family == .ipv4, let problem = sourceProblem(source, interface, settings) {
-        return .drop(problem, answersSender: false)
-      }
-      return .forward(route)
-    case .blackhole: return .drop(.blackhole, answersSender: false)
-    case .unreachable: return .drop(.unreachable, answersSender: true)
-    case .prohibit: return .drop(.prohibited, answersSender: true)
-    case .local, .anycast, .multicast, .throwToNextTable:
-      return .drop(.martianDestination, answersSender: false)
+    case .blackhole: return .drop(.blackhole)
+    case .unreachable: return .drop(.unreachable)
+    case .prohibit: return .drop(.prohibited)
+    case .unicast, .local, .broadcast, .anycast, .multicast, .throwToNextTable:
+      return .drop(.martianDestination)
     }
   }
 }

@@ -13,6 +13,8 @@ public struct HostConfiguration: Sendable {
   /// Everything the settings came from; `net.netfilter.*` is for the tracker.
   public let sysctls: Sysctls
   private var indexByName: [String: Int]
+  /// For frames of no interface in particular, on a host without any: those of `conf.default`.
+  let unnamedSettings: InterfaceSettings
 
   public static let mostInterfaces = 65_536
 
@@ -42,6 +44,7 @@ public struct HostConfiguration: Sendable {
     self.interfaces = interfaces
     self.sysctls = sysctls
     settings = HostSettings(sysctls)
+    unnamedSettings = InterfaceSettings(sysctls, interface: "")
     indexByName = [:]
     for index in interfaces.indices {
       let name = interfaces[index].name
@@ -55,8 +58,8 @@ public struct HostConfiguration: Sendable {
         table: .local, preferredSource: address)
     }
     routing = RoutingTable(
-      ipv4: HostConfiguration.complete(ipv4Routes, .ipv4, interfaces, single),
-      ipv6: HostConfiguration.complete(ipv6Routes, .ipv6, interfaces, single),
+      ipv4: HostConfiguration.complete(ipv4Routes, .ipv4, self.interfaces, single),
+      ipv6: HostConfiguration.complete(ipv6Routes, .ipv6, self.interfaces, single),
       knowsIPv4: ipv4Routes != nil, knowsIPv6: ipv6Routes != nil)
   }
 
@@ -101,6 +104,7 @@ public struct HostConfiguration: Sendable {
     var routes = given ?? []
     if !routes.contains(where: { $0.table == .local }) {
       for (index, interface) in interfaces.enumerated() {
+        if family == .ipv6, interface.settings.isIPv6Disabled { continue }
         for address in interface.addresses where address.family == family {
           routes += localRoutes(address, index, interface)
         }
@@ -122,14 +126,23 @@ public struct HostConfiguration: Sendable {
     var routes = [
       route(IPPrefix(address.address, length: bits, family: address.family), .local)
     ]
-    guard address.family == .ipv4 else { return routes }
+    guard address.family == .ipv4 else {
+      // A router answers to its networks' first addresses (RFC 4291, 2.6.1).
+      if interface.settings.isIPv6Router, !interface.isLoopback, address.prefixLength < 127 {
+        let first = IPPrefix(address.network.address, length: bits, family: .ipv6)
+        routes.append(route(first, .anycast))
+      }
+      return routes
+    }
+    // While an interface is down, its own addresses are all there is of its networks.
+    guard interface.flags.contains(.up) else { return routes }
     if interface.isLoopback, address.prefixLength < 32 {
       routes.append(route(address.network, .local))
     }
     if let broadcast = address.broadcast {
       routes.append(route(IPPrefix(broadcast, length: 32, family: .ipv4), .broadcast))
     }
-    if address.prefixLength < 31, address.peer == nil {
+    if address.prefixLength < 31 {
       let hostBits = ~IPAddress.mask(address.prefixLength, .ipv4).ipv4
       let last = IPAddress(ipv4: address.network.address.ipv4 | hostBits)
       routes.append(route(IPPrefix(last, length: 32, family: .ipv4), .broadcast))

@@ -18,8 +18,9 @@ extension InterfaceSettings {
     func both(_ setting: String, own ownFallback: Int, all allFallback: Int) -> Bool {
       own(setting, ownFallback) != 0 && all(setting, allFallback) != 0
     }
-    forwardsIPv4 = InterfaceSettings.forwardsIPv4(sysctls, name)
+    forwardsIPv4 = InterfaceSettings.forwards(sysctls, "ipv4", name)
     forwardsIPv6 = InterfaceSettings.forwardsIPv6(sysctls, name)
+    isIPv6Router = InterfaceSettings.forwards(sysctls, "ipv6", name)
     reversePathFilter =
       switch max(own("rp_filter", 0), all("rp_filter", 0)) {
       case ...0: .off
@@ -41,12 +42,12 @@ extension InterfaceSettings {
   }
 
   /// Each interface has a value of its own; writing `conf.all` or `ip_forward` writes them all.
-  private static func forwardsIPv4(_ sysctls: Sysctls, _ name: String) -> Bool {
+  private static func forwards(_ sysctls: Sysctls, _ family: String, _ name: String) -> Bool {
     let part = String(name.map { $0 == "." ? "/" : $0 })
     let value =
-      sysctls.integer("net.ipv4.conf.\(part).forwarding")
-      ?? sysctls.integer("net.ipv4.ip_forward") ?? sysctls.allInteger("ipv4", "forwarding")
-      ?? sysctls.integer("net.ipv4.conf.default.forwarding")
+      sysctls.integer("net.\(family).conf.\(part).forwarding")
+      ?? sysctls.integer("net.\(family).ip_forward") ?? sysctls.allInteger(family, "forwarding")
+      ?? sysctls.integer("net.\(family).conf.default.forwarding")
     return value.map { $0 != 0 } ?? true
   }
 

@@ -18,6 +18,9 @@ public struct InterfaceSettings: Hashable, Sendable, BitwiseCopyable {
   /// taken for a router's.
   public var forwardsIPv4 = true
   public var forwardsIPv6 = true
+  /// The host is a router on this link: it takes what is sent to all routers. Forwarding is asked
+  /// of `conf.all`, this of the interface itself.
+  public var isIPv6Router = true
   public var reversePathFilter = ReversePathFilter.off
   /// Packets with a source route option are let in.
   public var acceptsSourceRoute = false

@@ -122,7 +122,8 @@ extension CompiledRuleset {
     }
     if rule.protocolNumber != 0 {
       if !context.isProtocolKnown {
-        return context.fragmentOffset == 0 ? .malformed : .differs
+        return flags.contains(.dropsUnknownProtocol) && context.fragmentOffset == 0
+          ? .malformed : .differs
       }
       if (context.protocolNumber == rule.protocolNumber) == flags.contains(.protocolInverted) {
         return .differs
@@ -154,7 +155,13 @@ extension CompiledRuleset {
         if context.fragmentOffset != 0 {
           return test.b == 1 && context.fragmentOffset == 1 ? .malformed : .differs
         }
-        if UInt64(context.transportAvailable) < test.a { return .malformed }
+        if UInt64(context.transportAvailable) < test.a {
+          return test.b == 2 ? .differs : .malformed
+        }
+        continue
+      }
+      if test.kind == .readableOptions {
+        if !context.hasReadableTCPOptions { return .malformed }
         continue
       }
       if holds(test, context, now: now) == test.isInverted { return .differs }
@@ -184,16 +191,16 @@ extension CompiledRuleset {
       return isPort(UInt64(context.sourcePort), in: test)
         || isPort(UInt64(context.destinationPort), in: test)
     case .tcpOption:
-      return test.a < 64 && context.tcpOptionKinds & (1 << test.a) != 0
+      return context.tcpOptionKinds[Int(test.a >> 6) & 3] & (1 << (test.a & 63)) != 0
     case .limit:
-      return state.buckets[Int(test.a)].take(tick: now / state.tickNanoseconds)
+      return state.buckets[Int(test.a)].take(now: now)
     case .everyNth:
       return state.counters[Int(test.a)].take()
     case .random:
       return state.generator.next() >> 33 < test.b
     case .present:
       return context.isPresent(test.packetField)
-    case .always, .connection, .header:
+    case .always, .connection, .header, .readableOptions:
       return true
     }
   }

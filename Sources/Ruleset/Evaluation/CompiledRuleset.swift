@@ -110,6 +110,8 @@ struct CompiledRule: BitwiseCopyable, Sendable {
     @inlinable static var protocolInverted: Self { .init(rawValue: 1 << 4) }
     @inlinable static var laterFragment: Self { .init(rawValue: 1 << 5) }
     @inlinable static var notLaterFragment: Self { .init(rawValue: 1 << 6) }
+    /// A packet whose transport protocol cannot be found is dropped, not passed over.
+    @inlinable static var dropsUnknownProtocol: Self { .init(rawValue: 1 << 8) }
     /// The end of a chain: a policy, or the return of a user chain.
     @inlinable static var isEnd: Self { .init(rawValue: 1 << 7) }
   }

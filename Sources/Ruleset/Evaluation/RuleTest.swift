@@ -27,7 +27,6 @@ enum PacketField: UInt8, BitwiseCopyable, Sendable {
   case ctReplyDestinationPort
   case ctTimeout
   case length
-  case payloadLength
   case timeToLive
   case typeOfService
   case sourceType
@@ -81,8 +80,11 @@ struct RuleTest: BitwiseCopyable, Sendable {
     /// The source or the destination port does.
     case eitherPort
     /// The transport header has `a` bytes. Not so in a later fragment: no match. Too short: the
-    /// packet is dropped. `b` 1: a TCP fragment at offset 1 is dropped too.
+    /// packet is dropped. `b` 1: a TCP fragment at offset 1 is dropped too. `b` 2: too short is no
+    /// match.
     case header
+    /// The TCP options can be walked. Where not, the packet is dropped.
+    case readableOptions
     /// TCP option `a` is there.
     case tcpOption
     /// A connection is attached. Where it is not: `a` 0, no match; else the next `a` tests are
@@ -173,7 +175,6 @@ extension MatchContext {
     case .ctReplyDestinationPort: UInt64(replyTuple.destinationPort)
     case .ctTimeout: UInt64(ctTimeoutSeconds)
     case .length: UInt64(length)
-    case .payloadLength: UInt64(length) &- (family == .ipv6 ? 40 : 0)
     case .timeToLive: UInt64(timeToLive)
     case .typeOfService: UInt64(typeOfService)
     case .sourceType: UInt64(sourceType.rawValue)

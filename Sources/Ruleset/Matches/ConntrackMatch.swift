@@ -152,6 +152,7 @@ public struct ConntrackMatch: RuleMatch {
     }
     // Without a connection the state alone decides; where no state is asked, nothing matches.
     let rest = connectionTests(&compiler)
+    guard !rest.isEmpty else { return }
     compiler.add(RuleTest(.connection, a: states == nil ? 0 : UInt64(rest.count)))
     for test in rest { compiler.add(test) }
   }

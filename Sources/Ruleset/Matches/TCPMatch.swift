@@ -64,17 +64,24 @@ public struct TCPMatch: RuleMatch {
   }
 
   public func compile(into compiler: inout RulesetCompiler) {
+    // nftables itself reads ports and flags, each alone; for the rest it asks the older match.
+    let ports = [source, destination].compactMap { $0 }
+    let asksFlags = flags.map { $0 != Flags(mask: 0, set: 0, isInverted: false) } ?? false
+    let readsAlone =
+      compiler.dialect == .nftables && option == nil && (asksFlags || !ports.allSatisfy(\.isWhole))
     // A fragment at offset 1 would rewrite the flags of the first: never a good packet.
-    compiler.add(RuleTest(.header, a: 20, b: 1))
-    source?.compile(.sourcePort, into: &compiler)
-    destination?.compile(.destinationPort, into: &compiler)
-    if let flags {
+    if !readsAlone { compiler.add(RuleTest(.header, a: 20, b: 1)) }
+    source?.compile(.sourcePort, readsAlone: readsAlone, into: &compiler)
+    destination?.compile(.destinationPort, readsAlone: readsAlone, into: &compiler)
+    if let flags, asksFlags {
+      if readsAlone { compiler.add(RuleTest(.header, a: 14, b: 2)) }
       compiler.add(
         .masked(
           .tcpFlags, UInt64(flags.set), mask: UInt64(flags.mask), isInverted: flags.isInverted))
     }
     if let option {
       compiler.uses.insert(.tcpOptions)
+      compiler.add(RuleTest(.readableOptions))
       compiler.add(
         RuleTest(.tcpOption, isInverted: option.isInverted, a: UInt64(option.kind)))
     }

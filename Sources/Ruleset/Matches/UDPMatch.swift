@@ -31,8 +31,11 @@ public struct UDPMatch: RuleMatch {
   }
 
   public func compile(into compiler: inout RulesetCompiler) {
-    compiler.add(RuleTest(.header, a: 8))
-    source?.compile(.sourcePort, into: &compiler)
-    destination?.compile(.destinationPort, into: &compiler)
+    // nftables itself reads ports, each alone; it asks the older match where no port is given.
+    let ports = [source, destination].compactMap { $0 }
+    let readsAlone = compiler.dialect == .nftables && !ports.allSatisfy(\.isWhole)
+    if !readsAlone { compiler.add(RuleTest(.header, a: 8)) }
+    source?.compile(.sourcePort, readsAlone: readsAlone, into: &compiler)
+    destination?.compile(.destinationPort, readsAlone: readsAlone, into: &compiler)
   }
 }
