@@ -86,7 +86,7 @@ extension Word {
 
   /// An address in full.
   func address(_ family: AddressFamily) throws(RulesetError) -> IPAddress {
-    if let address = AddressText.parse(text, family) { return address }
+    if let address = IPAddress.parse(text, family) { return address }
     throw notAnAddress(family)
   }
 
@@ -98,7 +98,7 @@ extension Word {
     let mask =
       try second.map { word throws(RulesetError) in try word.netmask(family) }
       ?? IPAddress.mask(family.addressBits, family)
-    if family == .ipv4, let short = AddressText.parseShortIPv4(first.text) {
+    if family == .ipv4, let short = ShortIPv4Text.parse(first.text) {
       return (IPAddress(ipv4: short), mask)
     }
     return (try first.address(family), mask)
@@ -113,7 +113,7 @@ extension Word {
       }
       return IPAddress.mask(length, family)
     }
-    guard let mask = AddressText.parse(text, family) else {
+    guard let mask = IPAddress.parse(text, family) else {
       throw problem("`\(text)` is not a mask")
     }
     return mask
@@ -121,7 +121,7 @@ extension Word {
 
   private func notAnAddress(_ family: AddressFamily) -> RulesetError {
     let other: AddressFamily = family == .ipv4 ? .ipv6 : .ipv4
-    if AddressText.parse(text, other) != nil {
+    if IPAddress.parse(text, other) != nil {
       return problem(
         "`\(text)` is an \(other == .ipv4 ? "IPv4" : "IPv6") address, "
           + "the rule is for \(family == .ipv4 ? "IPv4" : "IPv6")")
