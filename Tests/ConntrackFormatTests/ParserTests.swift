@@ -7,10 +7,6 @@ import Wire
 
 @testable import ConntrackFormat
 
-#if canImport(Glibc)
-  import Glibc
-#endif
-
 /// SplitMix64: a seed repeats a failure.
 private struct SeededGenerator: RandomNumberGenerator {
   var state: UInt64
