@@ -31,6 +31,9 @@ let package = Package(
       name: "ConntrackFormat", dependencies: ["Wire", "Conntrack"], swiftSettings: strict),
     .target(name: "NAT", dependencies: ["Wire", "Conntrack"], swiftSettings: strict),
     .target(name: "Ruleset", dependencies: ["Wire", "Conntrack", "NAT"], swiftSettings: strict),
+    .testTarget(
+      name: "RulesetTests", dependencies: ["Ruleset", "NAT", "Conntrack", "Wire"],
+      exclude: ["Recorded"], swiftSettings: strict),
     .target(
       name: "Firewall", dependencies: ["Wire", "Conntrack", "NAT", "Ruleset"],
       swiftSettings: strict),
@@ -56,6 +59,7 @@ let package = Package(
       name: "weir",
       dependencies: [
         "Replay", "ConntrackFormat", "HostSnapshot", "Capture", "Ruleset", "Firewall",
+        "Conntrack", "Wire",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Rainbow", package: "Rainbow"),
       ],
@@ -63,6 +67,31 @@ let package = Package(
     .testTarget(
       name: "ConntrackFormatTests", dependencies: ["ConntrackFormat", "Conntrack", "Wire"],
       exclude: ["Recorded"], swiftSettings: strict),
+    .target(
+      name: "ReplayTestSupport",
+      dependencies: [
+        "Replay", "Firewall", "Capture", "Conntrack", "ConntrackFormat", "HostSnapshot",
+        "Ruleset", "Wire",
+      ], path: "Tests/ReplayTestSupport", swiftSettings: strict),
+    .testTarget(
+      name: "ReplayTests",
+      dependencies: [
+        "ReplayTestSupport", "Replay", "Capture", "Conntrack", "Firewall", "Wire",
+      ], swiftSettings: strict),
+    .testTarget(
+      name: "AcceptanceTests",
+      dependencies: [
+        "ReplayTestSupport", "Replay", "Conntrack", "ConntrackFormat", "Firewall", "Wire",
+      ], swiftSettings: strict),
+    .testTarget(
+      name: "CommandTests", dependencies: ["weir", "ReplayTestSupport", "Wire"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "RecordedKernelTests",
+      dependencies: [
+        "Replay", "Firewall", "Capture", "Conntrack", "ConntrackFormat", "HostSnapshot",
+        "Ruleset", "Wire",
+      ], swiftSettings: strict),
 
     // Packets built by hand, and engines to send them through: for tests and fuzzing.
     .target(
@@ -78,13 +107,6 @@ let package = Package(
       name: "ConntrackTests",
       dependencies: ["TestLab", "PacketForge", "Conntrack", "ConntrackFormat", "Wire"],
       swiftSettings: strict),
-    .testTarget(
-      name: "NATTests", dependencies: ["TestLab", "PacketForge", "NAT", "Conntrack", "Wire"],
-      swiftSettings: strict),
-    .testTarget(
-      name: "FirewallTests",
-      dependencies: ["TestLab", "PacketForge", "Firewall", "Ruleset", "Conntrack", "Wire"],
-      swiftSettings: strict),
 
     .target(
       name: "FuzzTargets",
@@ -96,6 +118,5 @@ let package = Package(
     .executableTarget(
       name: "weir-fuzz", dependencies: ["FuzzTargets"], path: "Fuzz/Runner",
       swiftSettings: strict),
-    .testTarget(name: "FuzzTests", dependencies: ["FuzzTargets"], swiftSettings: strict),
   ]
 )

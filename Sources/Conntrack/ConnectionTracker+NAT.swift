@@ -114,3 +114,16 @@ extension ConnectionTracker {
         family: .ipv6), zone: 0)
   }
 }
+
+extension ConnectionTracker {
+  /// The tuple that a packet seen after translation had before it. Nil where its connection is not
+  /// known.
+  public mutating func tupleBeforeTranslation(
+    _ bytes: RawSpan, _ headers: PacketHeaders
+  ) -> Tuple? {
+    // The answer to the packet is what the table has the other direction's tuple for.
+    guard let answer = Tuple(bytes, headers)?.inverted, let found = findLiving(answer, zone: 0)
+    else { return nil }
+    return table.tuple(found.record, found.direction.opposite)
+  }
+}

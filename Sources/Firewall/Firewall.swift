@@ -80,14 +80,22 @@ public struct Firewall: ~Copyable {
 
   /// Moves the clock and expires what is due, connections and fragments.
   public mutating func advance(to time: Int64) {
-    now = max(now, time)
-    tracker.advance(to: now)
+    tracker.advance(to: time)
+    now = tracker.now
     reassembler.expire(now: now)
   }
 
   /// A rule or chain as text, for explanations.
   public func describe(_ rule: RuleReference, _ family: AddressFamily) -> RuleDescription? {
     family == .ipv4 ? ipv4Rules.describe(rule) : ipv6Rules.describe(rule)
+  }
+
+  /// The rules with the counters they have now. O(rules).
+  public func countedRules() -> Ruleset {
+    var ruleset = Ruleset()
+    ruleset.ipv4 = ipv4Rules.withCounters()
+    ruleset.ipv6 = ipv6Rules.withCounters()
+    return ruleset
   }
 
   /// The prefix of a LOG rule, by the number observers hear.

@@ -128,7 +128,6 @@ extension Firewall {
       case .on = translate(.source, .postrouting, &packet, &passage, &observer)
     else { return end(&packet, &passage, &sink, &observer) }
     passage.outcome.verdict = .accept
-    passage.outcome.outInterface = passage.context.outInterface
     return end(&packet, &passage, &sink, &observer)
   }
 
@@ -144,6 +143,7 @@ extension Firewall {
       reject(&packet, &passage, &sink, &observer)
     }
     let passed = passage.outcome.verdict == .accept
+    passage.outcome.outInterface = passage.context.outInterface
     if passage.isTracked {
       passage.outcome.ctState = passage.tracking.state
       passage.outcome.trackingReason = passage.tracking.reason
@@ -154,7 +154,6 @@ extension Firewall {
       if case .clash = tracker.finish(passage.tracking, passed: passed) {
         passage.outcome.verdict = .drop
         passage.outcome.reason = .clash
-        passage.outcome.outInterface = .none
         passage.outcome.connection = .none
         return passage.outcome
       }

@@ -91,7 +91,7 @@ public struct PacketOutcome: Sendable, BitwiseCopyable {
   public var reason: OutcomeReason = .noRules
   /// Why conntrack calls it INVALID, or lets it pass unbelieved.
   public var trackingReason: InvalidReason?
-  /// Where it leaves; `.none` where it does not, or where that is not known.
+  /// Where it leaves, or would have left; `.none` where that is not known.
   public var outInterface: InterfaceID = .none
   /// A rule asked for an address that nothing is known of, so the packet went untranslated.
   public var lacksAddressForNAT = false

@@ -78,7 +78,7 @@ enum AddressesFile {
     }
     let expected: AddressFamily = info.family == "inet" ? .ipv4 : .ipv6
     func parsed(_ text: String, _ key: String) throws(HostSnapshotError) -> IPAddress {
-      guard let (address, family) = AddressText.address(text), family == expected else {
+      guard let (address, family) = IPAddress.parse(text), family == expected else {
         throw refusal(
           file, place, "`\(key)` of \(name), `\(text)`, is no \(info.family ?? "") address")
       }

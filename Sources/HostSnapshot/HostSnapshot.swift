@@ -69,7 +69,7 @@ public struct HostSnapshot: Sendable {
     try SysctlFile.apply(settings, to: &sysctls)
     var addresses: [(address: IPAddress, family: AddressFamily)] = []
     for text in localAddresses {
-      guard let address = AddressText.address(text) else {
+      guard let address = IPAddress.parse(text) else {
         throw HostSnapshotError(
           file: "--local", "`\(text)` is no address; expected one such as 192.0.2.1 or 2001:db8::1")
       }

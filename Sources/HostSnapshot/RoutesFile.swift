@@ -107,7 +107,7 @@ struct RoutesFile {
     var route = Route(prefix, type: type, table: table, metric: entry.metric ?? 0)
     route.mtu = entry.metrics?.lazy.compactMap(\.mtu).first
     if let text = entry.prefsrc {
-      guard let (address, found) = AddressText.address(text), found == family else {
+      guard let (address, found) = IPAddress.parse(text), found == family else {
         throw refusal(file, place, "`prefsrc`, `\(text)`, is no \(family) address")
       }
       route.preferredSource = address
@@ -143,7 +143,7 @@ struct RoutesFile {
       hop.interface = known
     }
     if let gateway {
-      guard let (address, found) = AddressText.address(gateway) else {
+      guard let (address, found) = IPAddress.parse(gateway) else {
         throw refusal(file, place, "`gateway`, `\(gateway)`, is no address")
       }
       hop.gateway = address

@@ -33,6 +33,22 @@ public enum NATRewriter {
       protocolNumber: headers.transportProtocol, headers: &headers, portsToo: true)
   }
 
+  /// Rewrites both ends of a packet to those of `tuple`.
+  /// - Returns: false when the packet is too short to rewrite.
+  public static func rewrite(
+    _ packet: inout PacketBuffer, _ headers: inout PacketHeaders, toward tuple: Tuple
+  ) -> Bool {
+    for kind in [NATKind.source, .destination] {
+      guard
+        apply(
+          tuple, kind, &packet, network: 0, transport: headers.transportOffset,
+          end: headers.end, protocolNumber: headers.transportProtocol, headers: &headers,
+          portsToo: true)
+      else { return false }
+    }
+    return true
+  }
+
   /// Rewrites an ICMP error of a connection: the packet it quotes, and itself.
   /// - Returns: false when the packet must be dropped.
   public static func rewriteError(

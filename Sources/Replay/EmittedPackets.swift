@@ -13,6 +13,14 @@ public struct EmittedPacket: Hashable, Sendable {
   public var isAnswer: Bool
 }
 
+/// What led to a frame that leaves.
+public struct EmittedCause: Hashable, Sendable {
+  /// The number of the captured packet.
+  public var number: Int
+  /// The frame answers that packet; else it is that packet.
+  public var isAnswer: Bool
+}
+
 /// Collects what one packet's way sends.
 struct EmittedCollector: PacketSink {
   var packets: [EmittedPacket] = []
@@ -35,6 +43,8 @@ struct EmittedCounter: PacketSink {
 struct EmittedMemory {
   private struct Entry {
     var time: Int64
+    /// The number of the captured packet that led to it.
+    var cause: Int
     var packet: EmittedPacket
     var isSeen = false
   }
@@ -51,18 +61,21 @@ struct EmittedMemory {
   private(set) var unseen: [InterfaceID: Int] = [:]
   private(set) var seen: [InterfaceID: Int] = [:]
 
-  mutating func add(_ packet: EmittedPacket, at time: Int64) {
+  mutating func add(_ packet: EmittedPacket, cause: Int, at time: Int64) {
     if entries.count - first >= EmittedMemory.most { forgetFirst() }
     places[EmittedMemory.hash(packet.bytes, packet.interface), default: []]
       .append(entries.count)
-    entries.append(Entry(time: time, packet: packet))
+    entries.append(Entry(time: time, cause: cause, packet: packet))
   }
 
-  /// Whether an outbound frame is one of those, and ticks it off.
-  mutating func matches(_ bytes: [UInt8], on interface: InterfaceID, at time: Int64) -> Bool {
+  /// The packet that led to an outbound frame, which is ticked off; nil for a frame that is none of
+  /// those sent.
+  mutating func cause(
+    of bytes: [UInt8], on interface: InterfaceID, at time: Int64
+  ) -> EmittedCause? {
     forget(before: time - EmittedMemory.windowNanoseconds)
     let key = EmittedMemory.hash(bytes, interface)
-    guard let candidates = places[key] else { return false }
+    guard let candidates = places[key] else { return nil }
     for place in candidates where place >= first && !entries[place].isSeen {
       let entry = entries[place]
       guard entry.packet.interface == interface,
@@ -70,9 +83,9 @@ struct EmittedMemory {
       else { continue }
       entries[place].isSeen = true
       seen[interface, default: 0] += 1
-      return true
+      return EmittedCause(number: entry.cause, isAnswer: entry.packet.isAnswer)
     }
-    return false
+    return nil
   }
 
   /// Everything still waiting counts as not seen.

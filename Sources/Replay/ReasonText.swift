@@ -6,9 +6,23 @@ import Ruleset
 import Wire
 
 extension PacketOutcome {
+  /// The rule that decided, or that the packet failed at.
+  var decidingRule: RuleReference? {
+    switch reason {
+    case .rule(let rule), .unreadableForRule(let rule): rule
+    default: nil
+    }
+  }
+
   /// One sentence without a full stop.
-  func sentence(_ firewall: borrowing Firewall) -> String {
-    var text = mainClause(firewall)
+  /// - Parameter rule: the note of `decidingRule`.
+  func sentence(_ rule: RuleNote?) -> String {
+    mainClause(rule) + remarks
+  }
+
+  /// What more is to be said, each clause after a semicolon.
+  var remarks: String {
+    var text = ""
     if let trackingReason {
       text +=
         ctState == .invalid
@@ -24,20 +38,15 @@ extension PacketOutcome {
     return text
   }
 
-  private func mainClause(_ firewall: borrowing Firewall) -> String {
+  func mainClause(_ rule: RuleNote?) -> String {
     switch reason {
-    case .rule(let rule):
-      guard let description = firewall.describe(rule, family) else { return "no rule was asked" }
-      let place = "\(description.table.name) \(description.chain)"
-      return description.number == 0
-        ? "\(verb) by the policy of \(place)"
-        : "\(verb) by rule \(description.number) of \(place): \(description.text)"
+    case .rule:
+      guard let rule else { return "no rule was asked" }
+      return "\(verb) \(rule.agent)"
     case .noRules:
       return verdict == .accept ? "accepted: no rule says otherwise" : "\(verb)"
-    case .unreadableForRule(let rule):
-      let description = firewall.describe(rule, family)
-      return "dropped: a header that rule \(description?.number ?? 0) of "
-        + "\(description?.table.name ?? "?") \(description?.chain ?? "?") asks about is cut short"
+    case .unreadableForRule:
+      return "dropped: a header that \(rule?.place ?? "a rule") asks about is cut short"
     case .ipHeader(let drop):
       return "dropped before any hook: \(drop.text)"
     case .fragmentHeld:

@@ -38,12 +38,16 @@ public struct ReplaySession: ~Copyable {
   var waiting: [Connection] = []
   /// Interfaces on which outbound frames were seen.
   private var outboundSeen: Set<InterfaceID> = []
+  private var book = RuleBook()
+  private var drops: [DropGroup: DropCount] = [:]
 
   public init(
     ruleset: Ruleset, snapshot: HostSnapshot, settings: ConntrackSettings, seed: UInt64,
     options: ReplayOptions
   ) throws(RulesetError) {
     self.options = options
+    summary.fillsTruncated = options.fillsTruncated
+    summary.rulesLeftOut = ruleset.ignored.count
     var firewall = try Firewall(
       ruleset: ruleset, host: snapshot.configuration, settings: settings, seed: seed)
     hasSnapshot = !snapshot.configuration.interfaces.isEmpty
@@ -85,18 +89,23 @@ public struct ReplaySession: ~Copyable {
       report.seenOn = firewall.interfaces.name(interface)
       report.inInterface = way == .outbound ? nil : report.seenOn
       report.outcome.verdict = .ignored
-      report.frameDescription = what
+      report.frameDescription = describe(frame, bytes) ?? what
       report.reason = "not an IP packet: \(what)"
+      summary.ignoredByKind[what, default: 0] += 1
       advanceClock(to: time(of: frame))
     case .packet(let placed):
       report.seenOn = firewall.interfaces.name(placed.interface)
       report.inInterface = placed.way == .outbound ? nil : report.seenOn
       load(placed, frame, bytes)
       report.bytes = packet.bytes.array
-      send(placed, frame, &report)
+      if recorder.keepsSteps {
+        sendSlowly(placed, frame, &report)
+      } else {
+        send(placed, frame, &report)
+      }
     }
     report.events = firewall.tracker.takeEvents()
-    tally(report.outcome, report.reason)
+    tally(report.outcome, frame.number)
     return report
   }
 
@@ -109,12 +118,13 @@ public struct ReplaySession: ~Copyable {
     case .notIP(let what, _, _):
       var outcome = PacketOutcome()
       outcome.verdict = .ignored
-      tally(outcome, "not an IP packet: \(what)")
+      summary.ignoredByKind[what, default: 0] += 1
+      tally(outcome, frame.number)
     case .packet(let placed):
       load(placed, frame, bytes)
       var report = PacketReport(number: frame.number, timeNanoseconds: frame.timeNanoseconds)
-      send(placed, frame, &report)
-      tally(report.outcome, report.reason)
+      send(placed, frame, &report, explains: false)
+      tally(report.outcome, frame.number)
     }
   }
 
@@ -132,10 +142,10 @@ public struct ReplaySession: ~Copyable {
     if frame.capturedLength < frame.originalLength { summary.cutShort += 1 }
   }
 
-  private mutating func tally(_ outcome: PacketOutcome, _ reason: String) {
+  private mutating func tally(_ outcome: PacketOutcome, _ number: Int) {
     summary.verdicts[outcome.verdict, default: 0] += 1
     if outcome.verdict == .drop || outcome.verdict == .reject {
-      summary.dropsByReason[reason, default: 0] += 1
+      drops[DropGroup(outcome), default: DropCount(first: number)].packets += 1
     }
     if outcome.lacksAddressForNAT { summary.lackingAddressForNAT += 1 }
     if case .badChecksum = outcome.trackingReason { summary.badChecksums += 1 }
@@ -236,21 +246,26 @@ public struct ReplaySession: ~Copyable {
     }
   }
 
+  /// - Parameter explains: whether the report's words and path are wanted; else only what counts.
   private mutating func send(
-    _ placed: Placed, _ frame: CapturedFrame, _ report: inout PacketReport
+    _ placed: Placed, _ frame: CapturedFrame, _ report: inout PacketReport,
+    explains: Bool = true
   ) {
     switch placed.way {
     case .forAnotherHost:
       advanceClock(to: placed.time)
       report.outcome.verdict = .ignored
       report.reason = "sent to another machine's link-layer address"
+      summary.ignoredByKind["for another machine on the link", default: 0] += 1
       return
     case .outbound:
       outboundSeen.insert(placed.interface)
       summary.showsOutbound = true
       advanceClock(to: placed.time)
       let bytes = packet.bytes.array
-      if memory.matches(bytes, on: placed.interface, at: placed.time) {
+      if let cause = memory.cause(of: bytes, on: placed.interface, at: placed.time) {
+        report.cause = cause
+        summary.ignoredByKind["seen leaving", default: 0] += 1
         report.outcome.verdict = .ignored
         report.observed = true
         report.reason = "an emitted packet, seen leaving"
@@ -259,8 +274,11 @@ public struct ReplaySession: ~Copyable {
       var headers = PacketHeaders()
       let isReadable =
         PacketHeaders.decode(packet.bytes, family: placed.family, into: &headers) == nil
-      guard isReadable, firewall.host.isLocal(headers.source, placed.family) else {
+      guard isReadable,
+        firewall.takeBackTranslation(&packet, headers, at: placed.time)
+      else {
         summary.unexplained += 1
+        summary.ignoredByKind["unexplained", default: 0] += 1
         report.outcome.verdict = .ignored
         report.observed = false
         report.reason = "unexplained: the machine sent this, Weir would not have"
@@ -276,18 +294,56 @@ public struct ReplaySession: ~Copyable {
     arrival.isFilledUp =
       options.fillsTruncated && frame.capturedLength < frame.originalLength
     var sink = EmittedCollector()
-    report.outcome =
-      placed.way == .outbound
-      ? firewall.send(&packet, arrival, to: &sink, observer: &recorder)
-      : firewall.receive(&packet, arrival, to: &sink, observer: &recorder)
-    explain(&report)
+    if explains {
+      report.outcome =
+        placed.way == .outbound
+        ? firewall.send(&packet, arrival, to: &sink, observer: &recorder)
+        : firewall.receive(&packet, arrival, to: &sink, observer: &recorder)
+      explain(&report)
+    } else {
+      var silent = SilentObserver()
+      report.outcome =
+        placed.way == .outbound
+        ? firewall.send(&packet, arrival, to: &sink, observer: &silent)
+        : firewall.receive(&packet, arrival, to: &sink, observer: &silent)
+    }
     summary.emitted += sink.packets.count
     for emitted in sink.packets {
-      report.emitted.append((firewall.interfaces.name(emitted.interface), emitted))
+      if explains {
+        report.emitted.append((firewall.interfaces.name(emitted.interface), emitted))
+      }
       // What the host sends itself is in the capture as this very frame.
       if placed.way == .outbound && !emitted.isAnswer { continue }
-      memory.add(emitted, at: placed.time)
+      memory.add(emitted, cause: frame.number, at: placed.time)
     }
+  }
+
+  /// As `send`, with all that `--packet` tells.
+  private mutating func sendSlowly(
+    _ placed: Placed, _ frame: CapturedFrame, _ report: inout PacketReport
+  ) {
+    advanceClock(to: placed.time)
+    let tuple = LooseHeaders(packet.bytes)?.tuple(packet.bytes)
+    let before = firewall.tracker.connections()
+    send(placed, frame, &report)
+    var way = PacketWay()
+    way.steps = recorder.steps
+    way.bytesAfter = packet.bytes.array
+    let id = report.connection?.id
+    report.before =
+      before.first { $0.original == tuple || $0.reply == tuple } ?? before.first { $0.id == id }
+    way.after = report.connection
+    if way.after == nil, let known = report.before?.id {
+      way.after = firewall.tracker.connections().first { $0.id == known }
+    }
+    report.way = way
+  }
+
+  /// What a frame without IP is, if it is ARP.
+  private func describe(_ frame: CapturedFrame, _ bytes: RawSpan) -> String? {
+    let link = LinkFrame.decode(bytes, linkType: frame.linkType)
+    guard link.notIPReason == .arp else { return nil }
+    return ARPText.text(bytes.slice(link.networkOffset..<link.networkOffset + link.networkLength))
   }
 
   private func packetType(_ link: LinkFrame) -> PacketType {
@@ -303,19 +359,35 @@ public struct ReplaySession: ~Copyable {
 
   private mutating func explain(_ report: inout PacketReport) {
     let outcome = report.outcome
-    report.reason = outcome.sentence(firewall)
-    report.path = recorder.path.compactMap { rule in
-      firewall.describe(rule, outcome.family).map {
-        PathEntry(
-          table: $0.table, chain: $0.chain, rule: $0.number == 0 ? nil : $0.number,
-          target: $0.target)
-      }
+    report.decision = outcome.decidingRule.flatMap { book.note($0, outcome.family, firewall) }
+    report.reason = outcome.sentence(report.decision)
+    if outcome.outInterface != .none {
+      report.outInterface = firewall.interfaces.name(outcome.outInterface)
     }
-    report.logs = recorder.logs.map { rule, log in
-      (firewall.logPrefix(log, outcome.family), firewall.describe(rule, outcome.family))
+    for rule in recorder.path {
+      guard let note = book.note(rule, outcome.family, firewall) else { continue }
+      let rule = note.description
+      report.path.append(
+        PathEntry(
+          table: rule.table, chain: rule.chain, rule: rule.number == 0 ? nil : rule.number,
+          target: rule.target))
+      if rule.table == .nat && rule.number != 0 { report.natRules.append(note) }
+    }
+    for (rule, log) in recorder.logs {
+      report.logs.append(
+        (
+          firewall.logPrefix(log, outcome.family),
+          book.note(rule, outcome.family, firewall)?.description
+        ))
     }
     if !outcome.connection.isNone {
       report.connection = firewall.tracker.connection(outcome.connection)
+    }
+    if outcome.hook == .input && outcome.verdict == .accept,
+      let status = report.connection?.status,
+      !status.isDisjoint(with: [.sourceNAT, .destinationNAT])
+    {
+      report.delivered = packet.bytes.array
     }
   }
 
@@ -326,6 +398,15 @@ public struct ReplaySession: ~Copyable {
       summary.seenLeaving += memory.seen[interface] ?? 0
       summary.notSeenLeaving += memory.unseen[interface] ?? 0
     }
+    for (group, count) in drops {
+      let rule = group.rule.flatMap { book.note($0, group.family, firewall) }
+      let words = group.text(rule)
+      let known = summary.dropsByReason[words]
+      summary.dropsByReason[words] = DropCount(
+        packets: (known?.packets ?? 0) + count.packets,
+        first: min(known?.first ?? .max, count.first))
+    }
+    drops = [:]
     return summary
   }
 }

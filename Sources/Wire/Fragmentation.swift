@@ -68,15 +68,23 @@ public enum Fragmentation {
     }
   }
 
-  /// Whether the pieces may have exactly the sizes that came in: they are known, make up the whole,
-  /// fit behind the header, and each fragment came with a header at least as long, so that the
-  /// kernel finds room for this one where that was.
-  static func sizesStay(
-    _ reassembled: ReassembledInfo, headerLength: Int, dataLength: Int, room: Int
-  ) -> Bool {
-    reassembled.sizes.isComplete && reassembled.sizes.count > 1
-      && reassembled.sizes.total == dataLength && reassembled.sizes.fit(room)
-      && reassembled.shortestLaterHeader >= headerLength
+  /// The pieces of a packet whose header, repeated in each, has `headerLength` bytes: with the sizes
+  /// that came in when they are known, make up the whole, and fit behind the header, and when the
+  /// kernel finds room for that header before the data of each; cut anew otherwise.
+  static func pieces(
+    _ reassembled: ReassembledInfo?, headerLength: Int, dataLength: Int, room: Int
+  ) -> FragmentPieces {
+    guard let reassembled, reassembled.sizes.isComplete, reassembled.sizes.count > 1,
+      reassembled.longestHeader >= headerLength
+    else { return FragmentPieces(dataLength: dataLength, sizes: nil, firstExtra: 0, room: room) }
+    // IPv6: headers that came behind the fragment header may now stand before it.
+    let extra = reassembled.dataOffset - headerLength
+    let stay =
+      reassembled.sizes.total + extra == dataLength
+      && reassembled.sizes.fit(room, extra: extra)
+    return FragmentPieces(
+      dataLength: dataLength, sizes: stay ? reassembled.sizes : nil, firstExtra: extra,
+      room: room)
   }
 }
 
@@ -84,24 +92,32 @@ public enum Fragmentation {
 struct FragmentPieces {
   private let sizes: FragmentSizes?
   private let room: Int
+  /// What the first piece has more than the first of `sizes`.
+  private var extra: Int
   private var cursor = FragmentSizes.Cursor()
   private var left: Int
 
   /// - Parameters:
   ///   - sizes: of the pieces; nil for as much as fits into each.
+  ///   - firstExtra: what the first piece has more than the first of `sizes`; may be negative.
   ///   - room: bytes of data for which there is room in a piece.
-  init(dataLength: Int, sizes: FragmentSizes?, room: Int) {
+  init(dataLength: Int, sizes: FragmentSizes?, firstExtra: Int, room: Int) {
     self.sizes = sizes
     self.room = room
+    extra = firstExtra
     left = dataLength
   }
+
+  /// Whether the pieces have the sizes that came in.
+  var keepSizes: Bool { sizes != nil }
 
   /// The next piece's length in bytes, nil when nothing is left.
   mutating func next() -> (length: Int, isLast: Bool)? {
     guard left > 0 else { return nil }
     var length = Swift.min(left, room)
     if let sizes, let size = cursor.next(sizes) {
-      length = Swift.min(left, size)
+      length = Swift.min(left, size + extra)
+      extra = 0
     } else if length < left {
       length &= ~7
     }

@@ -11,17 +11,12 @@ extension Fragmentation {
     let room = limit - headerLength
     let dataLength = headers.end - headerLength
     guard room >= 8 || room >= dataLength, scratch.capacity >= limit else { return false }
-    var sizes: FragmentSizes?
-    if let reassembled,
-      sizesStay(reassembled, headerLength: headerLength, dataLength: dataLength, room: room)
-    {
-      sizes = reassembled.sizes
-    }
+    var pieces = pieces(
+      reassembled, headerLength: headerLength, dataLength: dataLength, room: room)
     // A fragment that is split again (its packet never was whole here) keeps its place.
     let base = headers.fragmentOffset
     // DF is gone from pieces that keep their sizes, and stays where they are cut anew.
-    let keepsDontFragment = sizes == nil && reassembled?.dontFragment == true
-    var pieces = FragmentPieces(dataLength: dataLength, sizes: sizes, room: room)
+    let keepsDontFragment = !pieces.keepSizes && reassembled?.dontFragment == true
     var at = headerLength
     while let piece = pieces.next() {
       scratch.removeAll()

@@ -12,13 +12,8 @@ extension Fragmentation {
     let room = limit - overhead
     guard room >= 8, scratch.capacity >= limit else { return false }
     let dataLength = headers.end - part.length
-    var sizes: FragmentSizes?
-    if let reassembled,
-      sizesStay(reassembled, headerLength: part.length, dataLength: dataLength, room: room)
-    {
-      sizes = reassembled.sizes
-    }
-    var pieces = FragmentPieces(dataLength: dataLength, sizes: sizes, room: room)
+    var pieces = pieces(
+      reassembled, headerLength: part.length, dataLength: dataLength, room: room)
     var at = part.length
     while let piece = pieces.next() {
       scratch.removeAll()

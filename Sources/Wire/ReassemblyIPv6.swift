@@ -7,6 +7,7 @@ extension Reassembler {
   ) -> ReassemblyResult {
     // A jumbogram is never a fragment (RFC 2675 section 4).
     guard packet.uint16(at: IPv6Field.payloadLength) != 0 else { return .notAFragment }
+    if headers.lacksTransportHeader { return .notAFragment }
     let walk = IPv6ExtensionWalk(
       packet.bytes, nextHeader: packet.uint8(at: IPv6Field.nextHeader),
       nextHeaderOffset: IPv6Field.nextHeader, at: IPv6Field.length, end: headers.end)
@@ -80,7 +81,27 @@ extension Reassembler {
     packet.store16(UInt16(payloadLength), at: IPv6Field.payloadLength)
     // The traffic class lies across two bytes; its lowest two bits are ECN.
     packet.store8(packet.uint8(at: 1) | ecn << 4, at: 1)
-    return .complete(ipv6.info(queue, maxFragmentSize: queue.maxSize, dontFragment: false))
+    return .complete(
+      ipv6.info(
+        queue, maxFragmentSize: queue.maxSize, dontFragment: false,
+        headroom: settings.receiveHeadroom))
+  }
+}
+
+extension PacketHeaders {
+  /// Whether a fragment at offset 0 (also an atomic one) ends before its transport header does, of
+  /// which Linux wants 20 bytes for TCP, 8 for UDP and ICMPv6, 1 for all others. RFC 8200 section 4.5
+  /// would have it discarded; Linux hands it on as it is.
+  fileprivate var lacksTransportHeader: Bool {
+    guard fragmentHeaderOffset >= 0, transportOffset >= 0 else { return false }
+    let needed =
+      switch transportProtocol {
+      case IPProtocolNumber.tcp: TCPField.minimumLength
+      case IPProtocolNumber.udp: UDPField.headerLength
+      case IPProtocolNumber.icmpv6: ICMPField.headerLength
+      default: 1
+      }
+    return transportOffset + needed > end
   }
 }
 

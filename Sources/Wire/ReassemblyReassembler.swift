@@ -124,19 +124,23 @@ extension FragmentStore {
   }
 
   /// What the sizes of a complete queue say about leaving again.
-  func info(_ queue: FragmentQueue, maxFragmentSize: Int, dontFragment: Bool) -> ReassembledInfo {
+  func info(
+    _ queue: FragmentQueue, maxFragmentSize: Int, dontFragment: Bool, headroom: Int
+  ) -> ReassembledInfo {
+    // A router takes 16 bytes before each fragment for the link header.
+    let spare = headroom - 16
     var sizes = FragmentSizes()
-    var shortest = Int.max
+    var longest = Int.max
     var at = queue.first
     while at != FragmentPool.none {
       let fragment = fragment(at)
       sizes.append(fragment.length)
-      if fragment.offset > 0 { shortest = Swift.min(shortest, fragment.headerLength) }
+      if fragment.offset > 0 { longest = Swift.min(longest, fragment.headerLength + spare) }
       at = fragment.next
     }
     return ReassembledInfo(
       maxFragmentSize: maxFragmentSize, dontFragment: dontFragment, sizes: sizes,
-      shortestLaterHeader: shortest)
+      dataOffset: fragment(queue.first).headerLength, longestHeader: longest)
   }
 }
 

@@ -8,7 +8,7 @@ struct Weir: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "weir",
     abstract: "Linux connection tracking, NAT and stateful firewalling outside the kernel.",
-    subcommands: [ReplayCommand.self])
+    subcommands: [ReplayCommand.self, ConntrackCommand.self])
 
   static func main() {
     do {

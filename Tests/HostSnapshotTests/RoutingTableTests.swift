@@ -53,7 +53,7 @@ import Wire
       let table =
         family == .ipv4
         ? RoutingTable(ipv4: routes, ipv6: nil) : RoutingTable(ipv4: nil, ipv6: routes)
-      for _ in 0..<200 {
+      for _ in 0..<100 {
         var asked = address()
         // Near a route's edges, where mistakes are.
         if let route = routes.randomElement(using: &generator), Bool.random(using: &generator) {

@@ -21,7 +21,7 @@ enum Fixtures {
 }
 
 /// An address written as text in a test.
-func ip(_ text: String) -> IPAddress { AddressText.address(text)!.address }
+func ip(_ text: String) -> IPAddress { IPAddress.parse(text)!.0 }
 
 func family(_ text: String) -> AddressFamily { text.contains(":") ? .ipv6 : .ipv4 }
 

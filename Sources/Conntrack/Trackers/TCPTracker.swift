@@ -93,7 +93,9 @@ extension ConnectionTracker {
         opener.flags = tcp.lastFlags.subtracting(.expectChallenge)
         tcp.lastFlags.remove(.expectChallenge)
         tcp[tcp.lastDirection] = opener
-        tcp[direction] = TCPPeer()
+        var answerer = TCPPeer()
+        answerer.flags = tcp[direction].flags.intersection(.liberal)
+        tcp[direction] = answerer
       } else {
         return ignore(record, direction, segment, kind, bytes, headers)
       }
@@ -117,6 +119,7 @@ extension ConnectionTracker {
       newState = .close
       switch judgeReset(tcp, oldState, direction, segment, status) {
       case .exact: break
+      case .believed: skipWindow = true
       case .perhapsForged:
         newState = oldState
         skipWindow = answersUnbelieved(tcp, segment, status)
@@ -134,9 +137,11 @@ extension ConnectionTracker {
       switch checkWindow(&tcp, oldState, direction, kind, segment, bytes, headers) {
       case .inside: break
       case .ignore(let reason):
+        table.records[record].tcp = tcp
         return .ignore(reason)
       case .outside(let reason):
         table.records[record].tcp = tcp
+        noteEndOutsideWindow(record, direction, kind)
         return .invalid(reason)
       }
     }
@@ -167,6 +172,28 @@ extension ConnectionTracker {
     }
     refresh(record, direction, timeout, bytes: headers.end)
     return .accept
+  }
+
+  /// A FIN or RST outside the window may be right all the same, and the table out of step. When the
+  /// other side answers one with one, an established entry does not stay for days.
+  private mutating func noteEndOutsideWindow(
+    _ record: Int, _ direction: Direction, _ kind: TCPSegmentKind
+  ) {
+    guard kind == .fin || kind == .rst, table.records[record].status.contains(.assured) else {
+      return
+    }
+    let tcp = table.records[record].tcp
+    guard
+      tcp.lastDirection != direction && (tcp.lastSegment == .fin || tcp.lastSegment == .rst)
+    else {
+      table.records[record].tcp.lastSegment = kind
+      table.records[record].tcp.lastDirection = direction
+      return
+    }
+    let left = table.records[record].deadline - now
+    if left >= 120_000_000_000 && left > settings.tcpTimeoutUnacknowledged {
+      table.setDeadline(record, now + settings.tcpTimeoutUnacknowledged)
+    }
   }
 
   private func tcpTimeout(
@@ -234,10 +261,14 @@ extension ConnectionTracker {
   private enum ResetJudgement {
     /// Just where the other side expects it: the connection is closed.
     case exact
+    /// Believed whatever the window says: the connection is closing, closed or was never one, so
+    /// there is nothing that a forged reset could harm.
+    case believed
     /// In the window but not exactly next: the other side will answer with a challenge (RFC 5961),
     /// so the connection stays.
     case perhapsForged
-    /// The other side has acknowledged nothing that a sequence number could be compared with.
+    /// The other side has acknowledged nothing that a sequence number could be compared with: the
+    /// window decides.
     case nothingAcknowledgedYet
     case old(InvalidReason)
   }
@@ -247,6 +278,18 @@ extension ConnectionTracker {
     _ tcp: TCPRecord, _ state: TCPState, _ direction: Direction, _ segment: TCPHeader,
     _ status: ConnectionStatus
   ) -> ResetJudgement {
+    switch state {
+    case .finWait, .closeWait, .lastAck, .timeWait, .close: return .believed
+    case .none, .synSent, .synReceived, .established, .synSent2: break
+    }
+    // It answers the challenge that answered our SYN: the other end has an old connection.
+    if state == .synSent && direction == .original && tcp.lastSegment == .ack
+      && tcp.lastDirection == .reply && segment.sequence == tcp.lastAcknowledgement
+    {
+      return .believed
+    }
+    // Behind a SYN that was let pass, the numbers known here may be the old connection's.
+    if tcp.lastSegment == .syn { return .nothingAcknowledgedYet }
     let other = tcp[direction.opposite]
     guard other.flags.contains(.sentAcknowledgement) else { return .nothingAcknowledgedYet }
     let established = state == .established && status.contains(.assured)

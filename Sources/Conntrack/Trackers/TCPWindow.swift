@@ -48,7 +48,7 @@ extension ConnectionTracker {
     sender.maxEnd = end
     sender.maxWindow = max(UInt32(segment.window), 1)
     sender.windowScale = 0
-    sender.flags = []
+    sender.flags.formIntersection(.liberal)
     readOptions(&sender, segment, bytes, headers)
     // Windows are scaled only where both sides have said so (RFC 7323 2.2).
     if direction == .reply
@@ -130,16 +130,10 @@ extension ConnectionTracker {
     if let verdict = bounds(
       &sender, receiver, sequence: sequence, end: end, selective: selective)
     {
-      if case .inside = verdict {
-        // Out of the window, but this connection is not judged by it: learn nothing.
-        tcp[direction] = sender
-        tcp[direction.opposite] = receiver
-        return .inside
-      }
-      if case .outside = verdict {
-        tcp[direction] = sender
-        tcp[direction.opposite] = receiver
-      }
+      // Also "inside": out of the window, but this connection is not judged by it. Nothing is
+      // learnt from it.
+      tcp[direction] = sender
+      tcp[direction.opposite] = receiver
       return verdict
     }
 
@@ -162,7 +156,6 @@ extension ConnectionTracker {
     let oldestAcknowledgement = receiver.end &- max(sender.maxWindow, 66_000) &- 1
 
     if !sequence.isBefore(sender.maxEnd &+ 1) {
-      if liberal { return .inside }
       let overshoot = end &- sender.maxEnd &+ 1
       if receiver.maxWindow != 0 && endInWindow && selective.isAfter(oldestAcknowledgement)
         && overshoot <= receiver.maxWindow && selective.isBefore(receiver.end &+ 1)
@@ -171,7 +164,11 @@ extension ConnectionTracker {
         // acknowledges it must not be called invalid in turn.
         sender.end = end
         sender.flags.insert(.unacknowledged)
+        if liberal { return .inside }
+        return .ignore(
+          .sequenceAboveWindow(sequence: sequence, end: end, limit: sender.maxEnd &+ 1))
       }
+      if liberal { return .inside }
       return .outside(
         .sequenceAboveWindow(sequence: sequence, end: end, limit: sender.maxEnd &+ 1))
     }

@@ -35,10 +35,12 @@ public struct MatchContext: Sendable, BitwiseCopyable {
   public var tcpFlags: UInt8 = 0
   public var icmpType: UInt8 = 0
   public var icmpCode: UInt8 = 0
-  /// Bit n set: the TCP header has option kind n (kinds 0 to 63). Only if `uses.tcpOptions`.
-  public var tcpOptionKinds: UInt64 = 0
-  /// The TCP option MSS, nil where there is none. Only if `uses.tcpOptions`.
-  public var tcpMSS: UInt16?
+  /// Bit n set: the TCP header has option kind n. `readTCPOptions` sets it.
+  public internal(set) var tcpOptionKinds: InlineArray<4, UInt64> = [0, 0, 0, 0]
+  /// The TCP option MSS, nil where there is none. `readTCPOptions` sets it.
+  public internal(set) var tcpMSS: UInt16?
+  /// Whether the TCP header is as long as it says. `readTCPOptions` sets it.
+  public internal(set) var hasReadableTCPOptions = true
 
   /// The packet's mark; MARK and CONNMARK change it.
   public var mark: UInt32 = 0

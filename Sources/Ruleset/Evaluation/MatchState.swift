@@ -1,55 +1,61 @@
 // What matches remember between packets: the token buckets of `limit`, the counters and generators
 // of `statistic`.
 
-/// The token bucket of one `-m limit`, in the kernel's arithmetic: credit grows by a fixed amount
-/// each timer tick and a match costs a fixed amount, both whole numbers.
+/// The token bucket of one `-m limit`, in the kernel's arithmetic: credit grows with time and a
+/// match costs a fixed amount, both whole numbers.
 @usableFromInline
 struct TokenBucket: BitwiseCopyable, Sendable {
-  /// Credit a tick adds: the largest power of two with which a day still fits in 32 bits.
-  let creditPerTick: UInt64
-  let cost: UInt64
-  let cap: UInt64
+  private let tickNanoseconds: Int64
+  private let creditPerTick: UInt64
+  private let cost: UInt64
+  private let cap: UInt64
   private var credit: UInt64
   private var lastTick: Int64?
 
-  /// - Parameters:
-  ///   - averageUnits: time a token takes, in 1/10000 s.
-  ///   - ticksPerSecond: the kernel's HZ.
-  init(averageUnits: UInt64, burst: UInt64, ticksPerSecond: UInt64) {
-    creditPerTick = TokenBucket.creditPerTick(ticksPerSecond)
-    cost = TokenBucket.credits(averageUnits, ticksPerSecond)
-    cap = TokenBucket.credits(averageUnits &* burst & 0xFFFF_FFFF, ticksPerSecond)
+  /// As the older implementation counts: time goes by the kernel's timer ticks, and a tick's credit
+  /// is the largest power of two with which a day's still fits in 32 bits.
+  ///
+  /// - Parameter averageUnits: time a token takes, in 1/10000 s.
+  init(averageUnits: UInt64, burst: UInt64, tickNanoseconds: Int64) {
+    self.tickNanoseconds = tickNanoseconds
+    let ticksPerSecond = UInt64(1_000_000_000 / tickNanoseconds)
+    let most = 0xFFFF_FFFF / (ticksPerSecond * 86_400)
+    creditPerTick = most == 0 ? 1 : 1 << UInt64(63 - most.leadingZeroBitCount)
+    let perSecond = ticksPerSecond * creditPerTick
+    cost = Self.credits(averageUnits, perSecond)
+    cap = Self.credits(averageUnits &* burst & 0xFFFF_FFFF, perSecond)
     credit = cap
   }
 
-  /// Takes a token, if there is one at this tick.
+  /// As the newer implementation counts: a nanosecond's credit is 1.
+  init(packets: UInt64, seconds: UInt64, burst: UInt64) {
+    tickNanoseconds = 1
+    creditPerTick = 1
+    // At most a day in nanoseconds times a burst of 10000: below 2^60.
+    let nanoseconds = seconds * 1_000_000_000
+    cost = nanoseconds / max(1, packets)
+    cap = nanoseconds * burst / max(1, packets)
+    credit = cap
+  }
+
+  /// Takes a token, if there is one at this time.
   @usableFromInline
-  mutating func take(tick: Int64) -> Bool {
+  mutating func take(now: Int64) -> Bool {
+    let tick = now / tickNanoseconds
     // The first packet finds a full bucket: no time has passed that could add to it.
-    let elapsed = max(0, tick &- (lastTick ?? tick))
+    let elapsed = UInt64(max(0, tick &- (lastTick ?? tick)))
     lastTick = tick
-    // Cannot overflow: the product is bounded by the cap before it is used.
-    let gain =
-      elapsed > Int64(cap)
-      ? cap
-      : UInt64(elapsed).multipliedReportingOverflow(by: creditPerTick)
-        .partialValue
-    credit = min(cap, credit &+ gain)
+    // No more ticks than fill the bucket, so the product stays far below 2^64.
+    credit = min(cap, credit &+ min(elapsed, cap) &* creditPerTick)
     guard credit >= cost else { return false }
     credit &-= cost
     return true
   }
 
-  static func creditPerTick(_ ticksPerSecond: UInt64) -> UInt64 {
-    let most = 0xFFFF_FFFF / (ticksPerSecond * 86_400)
-    return most == 0 ? 1 : 1 << UInt64(63 - most.leadingZeroBitCount)
-  }
-
   /// Credit worth `units` of 1/10000 s; large values are rounded before they are multiplied, as
   /// 32-bit arithmetic must.
-  static func credits(_ units: UInt64, _ ticksPerSecond: UInt64) -> UInt64 {
-    let factor = ticksPerSecond * creditPerTick(ticksPerSecond)
-    return units > 0xFFFF_FFFF / factor ? units / 10_000 * factor : units * factor / 10_000
+  private static func credits(_ units: UInt64, _ perSecond: UInt64) -> UInt64 {
+    units > 0xFFFF_FFFF / perSecond ? units / 10_000 * perSecond : units * perSecond / 10_000
   }
 }
 
@@ -61,8 +67,8 @@ struct NthCounter: BitwiseCopyable, Sendable {
 
   init(every: UInt32, packet: UInt32) {
     self.every = every
-    // The packet whose turn it is is the one at which the count wraps.
-    count = packet == 0 ? every &- 1 : packet &- 1
+    // A packet's turn is when the count wraps, `packet` packets from now at first.
+    count = every &- 1 &- packet
   }
 
   @usableFromInline
@@ -94,14 +100,32 @@ struct Splitmix: BitwiseCopyable, Sendable {
 
 /// The state of all matches of one compiled ruleset.
 @usableFromInline
-struct MatchState: Sendable {
-  @usableFromInline var buckets: [TokenBucket] = []
-  @usableFromInline var counters: [NthCounter] = []
-  @usableFromInline var generator: Splitmix
-  @usableFromInline let tickNanoseconds: Int64
+struct MatchState: ~Copyable, Sendable {
+  private let buckets: FlatArray<TokenBucket>
+  private let counters: FlatArray<NthCounter>
+  private let generator: FlatArray<Splitmix>
 
-  init(tickNanoseconds: Int64, seed: UInt64) {
-    self.tickNanoseconds = tickNanoseconds
-    generator = Splitmix(seed: seed)
+  init(_ compiler: RulesetCompiler) {
+    buckets = FlatArray(compiler.buckets)
+    counters = FlatArray(compiler.turns)
+    generator = FlatArray([Splitmix(seed: compiler.seed)])
+  }
+
+  func takeToken(_ index: Int, now: Int64) -> Bool {
+    var bucket = buckets[index]
+    defer { buckets[index] = bucket }
+    return bucket.take(now: now)
+  }
+
+  func takeTurn(_ index: Int) -> Bool {
+    var counter = counters[index]
+    defer { counters[index] = counter }
+    return counter.take()
+  }
+
+  func nextRandom() -> UInt64 {
+    var state = generator[0]
+    defer { generator[0] = state }
+    return state.next()
   }
 }

@@ -27,7 +27,6 @@ enum PacketField: UInt8, BitwiseCopyable, Sendable {
   case ctReplyDestinationPort
   case ctTimeout
   case length
-  case payloadLength
   case timeToLive
   case typeOfService
   case sourceType
@@ -81,8 +80,11 @@ struct RuleTest: BitwiseCopyable, Sendable {
     /// The source or the destination port does.
     case eitherPort
     /// The transport header has `a` bytes. Not so in a later fragment: no match. Too short: the
-    /// packet is dropped. `b` 1: a TCP fragment at offset 1 is dropped too.
+    /// packet is dropped. `b` 1: a TCP fragment at offset 1 is dropped too. `b` 2: too short is no
+    /// match.
     case header
+    /// The TCP options can be walked. Where not, the packet is dropped.
+    case readableOptions
     /// TCP option `a` is there.
     case tcpOption
     /// A connection is attached. Where it is not: `a` 0, no match; else the next `a` tests are
@@ -100,7 +102,8 @@ struct RuleTest: BitwiseCopyable, Sendable {
   }
 
   @usableFromInline var kind: Kind
-  @usableFromInline var field: UInt8
+  @usableFromInline var field: PacketField
+  @usableFromInline var address = AddressField.source
   @usableFromInline var isInverted: Bool
   @usableFromInline var a: UInt64
   @usableFromInline var b: UInt64
@@ -112,7 +115,7 @@ struct RuleTest: BitwiseCopyable, Sendable {
     b: UInt64 = 0, c: UInt64 = 0, d: UInt64 = 0
   ) {
     self.kind = kind
-    self.field = field.rawValue
+    self.field = field
     self.isInverted = isInverted
     self.a = a
     self.b = b
@@ -125,7 +128,7 @@ struct RuleTest: BitwiseCopyable, Sendable {
   ) {
     self.init(
       kind, isInverted: isInverted, a: first.high, b: first.low, c: second.high, d: second.low)
-    field = address.rawValue
+    self.address = address
   }
 
   /// `field` lies in `low...high`.
@@ -152,7 +155,7 @@ struct PortSpan: BitwiseCopyable, Hashable, Sendable {
 
 extension MatchContext {
   /// The value of a field; where the packet may lack it and does, a value no rule can name.
-  @usableFromInline
+  @inline(__always)
   func value(_ field: PacketField) -> UInt64 {
     switch field {
     case .none: 0
@@ -173,7 +176,6 @@ extension MatchContext {
     case .ctReplyDestinationPort: UInt64(replyTuple.destinationPort)
     case .ctTimeout: UInt64(ctTimeoutSeconds)
     case .length: UInt64(length)
-    case .payloadLength: UInt64(length) &- (family == .ipv6 ? 40 : 0)
     case .timeToLive: UInt64(timeToLive)
     case .typeOfService: UInt64(typeOfService)
     case .sourceType: UInt64(sourceType.rawValue)
@@ -188,7 +190,7 @@ extension MatchContext {
   }
 
   /// The packet's state as the conntrack match sees it: no connection is INVALID unless UNTRACKED.
-  @usableFromInline var stateBits: UInt64 {
+  var stateBits: UInt64 {
     guard hasConnection, let state = ctState else {
       return ctState == .untracked ? StateBits.untracked : StateBits.invalid
     }
@@ -206,7 +208,7 @@ extension MatchContext {
   }
 
   /// The value of an address field.
-  @usableFromInline
+  @inline(__always)
   func address(_ field: AddressField) -> IPAddress {
     switch field {
     case .source: source

@@ -7,6 +7,7 @@ import Wire
 public struct RulesetCompiler {
   let source: FamilyRules
   public let family: AddressFamily
+  public var dialect: RuleDialect { source.dialect }
   private(set) var rules: [CompiledRule] = []
   private(set) var tests: [RuleTest] = []
   private(set) var portSpans: [PortSpan] = []
@@ -17,18 +18,19 @@ public struct RulesetCompiler {
   private(set) var ranges: [NATRange] = []
   private(set) var logs: [LogOptions] = []
   private(set) var trackingOptions: [TrackingOptions] = []
-  private(set) var state: MatchState
+  private(set) var buckets: [TokenBucket] = []
+  private(set) var turns: [NthCounter] = []
+  let seed: UInt64
   var uses: CompiledRuleset.Uses = []
   private var action = RuleAction(.none)
   private var patternNumbers: [String: Int32] = [:]
-  private let ticksPerSecond: UInt64
+  private let tickNanoseconds: Int64
 
   init(_ source: FamilyRules, tickNanoseconds: Int64, seed: UInt64) {
     self.source = source
     family = source.family
-    let tick = min(max(1, tickNanoseconds), 1_000_000_000)
-    ticksPerSecond = UInt64(1_000_000_000 / tick)
-    state = MatchState(tickNanoseconds: tick, seed: seed)
+    self.tickNanoseconds = min(max(1, tickNanoseconds), 1_000_000_000)
+    self.seed = seed
   }
 
   mutating func compile() throws(RulesetError) {
@@ -103,6 +105,7 @@ public struct RulesetCompiler {
       if outside.isInverted { compiled.flags.insert(.outInverted) }
     }
     if let transport = rule.transport {
+      if dialect == .legacy { compiled.flags.insert(.dropsUnknownProtocol) }
       compiled.protocolNumber = transport.number
       if transport.isInverted { compiled.flags.insert(.protocolInverted) }
     }
@@ -160,14 +163,21 @@ extension RulesetCompiler {
     return UInt32(trackingOptions.count - 1)
   }
 
-  mutating func addBucket(averageUnits: UInt64, burst: UInt64) -> UInt64 {
-    state.buckets.append(
-      TokenBucket(averageUnits: averageUnits, burst: burst, ticksPerSecond: ticksPerSecond))
-    return UInt64(state.buckets.count - 1)
+  /// - Parameters:
+  ///   - averageUnits: time a packet takes, in 1/10000 s.
+  ///   - rate: the same as so many packets in so many seconds.
+  mutating func addBucket(
+    averageUnits: UInt64, rate: (packets: UInt64, seconds: UInt64), burst: UInt64
+  ) -> UInt64 {
+    buckets.append(
+      dialect == .legacy
+        ? TokenBucket(averageUnits: averageUnits, burst: burst, tickNanoseconds: tickNanoseconds)
+        : TokenBucket(packets: rate.packets, seconds: rate.seconds, burst: burst))
+    return UInt64(buckets.count - 1)
   }
 
   mutating func addCounter(every: UInt32, packet: UInt32) -> UInt64 {
-    state.counters.append(NthCounter(every: every, packet: packet))
-    return UInt64(state.counters.count - 1)
+    turns.append(NthCounter(every: every, packet: packet))
+    return UInt64(turns.count - 1)
   }
 }

@@ -152,9 +152,8 @@ public struct ConntrackMatch: RuleMatch {
     }
     // Without a connection the state alone decides; where no state is asked, nothing matches.
     let rest = connectionTests(&compiler)
-    if states == nil || !rest.isEmpty {
-      compiler.add(RuleTest(.connection, a: states == nil ? 0 : UInt64(rest.count)))
-    }
+    guard !rest.isEmpty else { return }
+    compiler.add(RuleTest(.connection, a: states == nil ? 0 : UInt64(rest.count)))
     for test in rest { compiler.add(test) }
   }
 
@@ -226,7 +225,7 @@ extension ConntrackMatch.Port {
 extension ConntrackMatch.Network {
   /// `address`, with `/length` where the mask is a shorter prefix; bits beyond it as written.
   fileprivate func text(_ family: AddressFamily) -> String {
-    let base = AddressText.write(address, family)
+    let base = address.text(family)
     let condition = AddressCondition(address: address, mask: mask)
     guard let length = condition.prefixLength(family), length < family.addressBits else {
       return base

@@ -1,6 +1,6 @@
 // `-m length`: a packet's length (iptables-extensions(8), length).
 
-/// A length: IPv4's total length, IPv6's payload length.
+/// A length, with the IP header.
 public struct LengthMatch: RuleMatch {
   public static let name = "length"
   public static let options = [OptionRule("--length", isInvertible: true, isRequired: true)]
@@ -24,6 +24,6 @@ public struct LengthMatch: RuleMatch {
   }
 
   public func compile(into compiler: inout RulesetCompiler) {
-    compiler.add(.range(.payloadLength, UInt64(low), UInt64(high), isInverted: isInverted))
+    compiler.add(.range(.length, UInt64(low), UInt64(high), isInverted: isInverted))
   }
 }

@@ -52,23 +52,27 @@ public struct LimitMatch: RuleMatch {
     if burst != 5 { text.add("--limit-burst", "\(burst)") }
   }
 
-  /// The rate in the largest unit that shows it without losing more than the next would.
   private static func text(_ average: UInt32) -> String {
-    let scaled: [(name: String, period: UInt64)] = [
-      ("day", 864_000_000), ("hour", 36_000_000), ("min", 600_000), ("sec", 10_000),
-    ]
+    let rate = rate(average)
+    let unit = [1: "sec", 60: "min", 3600: "hour"][rate.seconds] ?? "day"
+    return "\(rate.packets)/\(unit)"
+  }
+
+  /// The rate in the smallest unit that shows it without losing more than the next larger would.
+  private static func rate(_ average: UInt32) -> (packets: UInt64, seconds: UInt64) {
     let value = UInt64(max(1, average))
-    var chosen = scaled[0]
-    for unit in scaled.dropFirst() {
-      if value > unit.period || unit.period / value < unit.period % value { break }
-      chosen = unit
+    var seconds: UInt64 = 86_400
+    for smaller in [3600, 60, 1] as [UInt64] {
+      let period = smaller * 10_000
+      if value > period || period / value < period % value { break }
+      seconds = smaller
     }
-    return "\(chosen.period / value)/\(chosen.name)"
+    return (seconds * 10_000 / value, seconds)
   }
 
   public func compile(into compiler: inout RulesetCompiler) {
-    compiler.add(
-      RuleTest(
-        .limit, a: compiler.addBucket(averageUnits: UInt64(average), burst: UInt64(burst))))
+    let bucket = compiler.addBucket(
+      averageUnits: UInt64(average), rate: Self.rate(average), burst: UInt64(burst))
+    compiler.add(RuleTest(.limit, a: bucket))
   }
 }

@@ -23,10 +23,13 @@ public struct PortCondition: Hashable, Sendable {
   /// Whether it says anything: `--dport 0:65535` does not, and is not printed.
   var isWhole: Bool { low == 0 && high == 65535 && !isInverted }
 
-  func compile(_ field: PacketField, into compiler: inout RulesetCompiler) {
-    if !isWhole {
-      compiler.add(.range(field, UInt64(low), UInt64(high), isInverted: isInverted))
+  /// - Parameter readsAlone: whether the header has not been read as a whole before.
+  func compile(_ field: PacketField, readsAlone: Bool, into compiler: inout RulesetCompiler) {
+    guard !isWhole else { return }
+    if readsAlone {
+      compiler.add(RuleTest(.header, a: field == .sourcePort ? 2 : 4, b: 2))
     }
+    compiler.add(.range(field, UInt64(low), UInt64(high), isInverted: isInverted))
   }
 }
 

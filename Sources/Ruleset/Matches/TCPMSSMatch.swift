@@ -30,6 +30,7 @@ public struct TCPMSSMatch: RuleMatch {
   public func compile(into compiler: inout RulesetCompiler) {
     compiler.uses.insert(.tcpOptions)
     compiler.add(RuleTest(.header, a: 20))
+    compiler.add(RuleTest(.readableOptions))
     compiler.add(.range(.tcpMSS, UInt64(low), UInt64(high), isInverted: isInverted))
   }
 }

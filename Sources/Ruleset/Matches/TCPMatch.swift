@@ -49,6 +49,10 @@ public struct TCPMatch: RuleMatch {
 
   public mutating func finish(_ scope: RuleScope) throws(RulesetError) {
     guard scope.protocolNumber == 6 else { throw scope.word.problem("`-m tcp` needs `-p tcp`") }
+    // What says nothing is left out, so that rules that say the same are equal.
+    if source?.isWhole == true { source = nil }
+    if destination?.isWhole == true { destination = nil }
+    if flags == Flags(mask: 0, set: 0, isInverted: false) { flags = nil }
   }
 
   public func write(to text: inout RuleText) {
@@ -57,24 +61,31 @@ public struct TCPMatch: RuleMatch {
     if let option {
       text.add("--tcp-option", "\(option.kind)", isInverted: option.isInverted)
     }
-    if let flags, flags != Flags(mask: 0, set: 0, isInverted: false) {
+    if let flags {
       text.add("--tcp-flags", Self.text(flags.mask), isInverted: flags.isInverted)
       text.add(Self.text(flags.set))
     }
   }
 
   public func compile(into compiler: inout RulesetCompiler) {
+    // nftables itself reads ports and flags, each alone; for the rest it asks the older match.
+    let ports = [source, destination].compactMap { $0 }
+    let asksFlags = flags.map { $0 != Flags(mask: 0, set: 0, isInverted: false) } ?? false
+    let readsAlone =
+      compiler.dialect == .nftables && option == nil && (asksFlags || !ports.allSatisfy(\.isWhole))
     // A fragment at offset 1 would rewrite the flags of the first: never a good packet.
-    compiler.add(RuleTest(.header, a: 20, b: 1))
-    source?.compile(.sourcePort, into: &compiler)
-    destination?.compile(.destinationPort, into: &compiler)
-    if let flags {
+    if !readsAlone { compiler.add(RuleTest(.header, a: 20, b: 1)) }
+    source?.compile(.sourcePort, readsAlone: readsAlone, into: &compiler)
+    destination?.compile(.destinationPort, readsAlone: readsAlone, into: &compiler)
+    if let flags, asksFlags {
+      if readsAlone { compiler.add(RuleTest(.header, a: 14, b: 2)) }
       compiler.add(
         .masked(
           .tcpFlags, UInt64(flags.set), mask: UInt64(flags.mask), isInverted: flags.isInverted))
     }
     if let option {
       compiler.uses.insert(.tcpOptions)
+      compiler.add(RuleTest(.readableOptions))
       compiler.add(
         RuleTest(.tcpOption, isInverted: option.isInverted, a: UInt64(option.kind)))
     }

@@ -23,6 +23,9 @@ public struct UDPMatch: RuleMatch {
 
   public mutating func finish(_ scope: RuleScope) throws(RulesetError) {
     guard scope.protocolNumber == 17 else { throw scope.word.problem("`-m udp` needs `-p udp`") }
+    // What says nothing is left out, so that rules that say the same are equal.
+    if source?.isWhole == true { source = nil }
+    if destination?.isWhole == true { destination = nil }
   }
 
   public func write(to text: inout RuleText) {
@@ -31,8 +34,11 @@ public struct UDPMatch: RuleMatch {
   }
 
   public func compile(into compiler: inout RulesetCompiler) {
-    compiler.add(RuleTest(.header, a: 8))
-    source?.compile(.sourcePort, into: &compiler)
-    destination?.compile(.destinationPort, into: &compiler)
+    // nftables itself reads ports, each alone; it asks the older match where no port is given.
+    let ports = [source, destination].compactMap { $0 }
+    let readsAlone = compiler.dialect == .nftables && !ports.allSatisfy(\.isWhole)
+    if !readsAlone { compiler.add(RuleTest(.header, a: 8)) }
+    source?.compile(.sourcePort, readsAlone: readsAlone, into: &compiler)
+    destination?.compile(.destinationPort, readsAlone: readsAlone, into: &compiler)
   }
 }

@@ -36,9 +36,22 @@ public struct IgnoredRule: Hashable, Sendable, CustomStringConvertible {
   public var description: String { "\(location): \(what): \(text)" }
 }
 
+/// Which of the kernel's two implementations of iptables rules is meant. They differ only at the
+/// edges: in `-m limit`'s arithmetic, and with headers cut short, where the older drops the packet
+/// (it is "hot") and the newer goes on with the next rule.
+@frozen
+public enum RuleDialect: UInt8, Hashable, Sendable, BitwiseCopyable {
+  /// `iptables-nft`, what today's distributions run.
+  case nftables
+  /// `iptables-legacy`.
+  case legacy
+}
+
 /// The tables of one family.
 public struct FamilyRules: Hashable, Sendable {
   public let family: AddressFamily
+  /// `iptables-save` text says in its first comment which it comes from; else `nftables`.
+  public var dialect = RuleDialect.nftables
   /// The tables that exist, in the order they first appeared. Whether `nat` is among them decides
   /// whether connections are asked for a binding at all.
   public var tables: [Table]

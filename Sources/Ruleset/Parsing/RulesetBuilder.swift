@@ -47,6 +47,10 @@ struct RulesetBuilder {
     return ruleset
   }
 
+  mutating func setDialect(_ dialect: RuleDialect, _ family: AddressFamily) {
+    edit(family) { rules, _ in rules.dialect = dialect }
+  }
+
   mutating func ignore(_ rule: IgnoredRule) { ruleset.ignored.append(rule) }
 
   /// `*table`: what the table had is gone. A table that did not exist comes to be with its first
