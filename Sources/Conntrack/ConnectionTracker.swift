@@ -79,7 +79,8 @@ public struct ConnectionTracker: ~Copyable {
       || number == IPProtocolNumber.icmpv6 && headers.family == .ipv6
     {
       if case .decided(let tracking) = judgeICMP(bytes, headers, hook) {
-        if tracking.state == .invalid { statistics.invalid += 1 }
+        // conntrack -S counts these apart from what is wrong in other protocols.
+        if tracking.state == .invalid { statistics.error += 1 }
         return tracking
       }
     }
