@@ -68,44 +68,55 @@ public enum Fragmentation {
     }
   }
 
-  /// Whether the pieces may have exactly the sizes that came in: they are known, make up the whole,
-  /// fit behind the header, and each fragment came with a header at least as long, so that the
-  /// kernel finds room for this one where that was.
-  static func sizesStay(
-    _ reassembled: ReassembledInfo, headerLength: Int, dataLength: Int, room: Int
-  ) -> Bool {
-    reassembled.sizes.isComplete && reassembled.sizes.count > 1
-      && reassembled.sizes.total == dataLength && reassembled.sizes.fit(room)
-      && reassembled.shortestLaterHeader >= headerLength
-  }
 }
 
 /// The sizes of the pieces of a packet, one after the other: those that came in, or what fits.
 struct FragmentPieces {
-  private let sizes: FragmentSizes?
-  private let room: Int
+  /// Data bytes of the first piece, when the sizes stay.
+  private var first: Int?
+  private let later: FragmentSizes
   private var cursor = FragmentSizes.Cursor()
+  /// Bytes of data for which there is room in a piece.
+  private let room: Int
   private var left: Int
+  /// Whether the pieces have the sizes that came in.
+  let sizesStay: Bool
 
+  /// The sizes stay when they still make up the packet, fit, and each fragment came with a header at
+  /// least as long as the one all pieces get, so that the kernel finds room for this one there.
+  ///
   /// - Parameters:
-  ///   - sizes: of the pieces; nil for as much as fits into each.
-  ///   - room: bytes of data for which there is room in a piece.
-  init(dataLength: Int, sizes: FragmentSizes?, room: Int) {
-    self.sizes = sizes
+  ///   - end: the packet's length.
+  ///   - headerLength: what each piece carries; IPv6: without the fragment header.
+  ///   - room: bytes of data that fit into a piece.
+  init(end: Int, headerLength: Int, room: Int, reassembled: ReassembledInfo?) {
     self.room = room
-    left = dataLength
+    left = end - headerLength
+    later = reassembled?.laterSizes ?? FragmentSizes()
+    guard let reassembled, later.count > 0, later.fit(room),
+      reassembled.firstLength + later.total == end,
+      reassembled.shortestLaterHeader >= headerLength
+    else {
+      sizesStay = false
+      return
+    }
+    let size = reassembled.firstLength - headerLength
+    sizesStay = size >= 0 && size <= room && size & 7 == 0
+    if sizesStay { first = size }
   }
 
   /// The next piece's length in bytes, nil when nothing is left.
   mutating func next() -> (length: Int, isLast: Bool)? {
     guard left > 0 else { return nil }
     var length = Swift.min(left, room)
-    if let sizes, let size = cursor.next(sizes) {
+    if let size = first {
+      length = Swift.min(left, size)
+      first = nil
+    } else if sizesStay, let size = cursor.next(later) {
       length = Swift.min(left, size)
     } else if length < left {
       length &= ~7
     }
-    guard length > 0 else { return nil }
     left -= length
     return (length, left == 0)
   }

@@ -9,19 +9,15 @@ extension Fragmentation {
     // Never longer than what came in, so that a smaller MTU behind us is not hit again.
     let limit = Swift.min(mtu, reassembled?.maxFragmentSize ?? mtu)
     let room = limit - headerLength
-    let dataLength = headers.end - headerLength
-    guard room >= 8 || room >= dataLength, scratch.capacity >= limit else { return false }
-    var sizes: FragmentSizes?
-    if let reassembled,
-      sizesStay(reassembled, headerLength: headerLength, dataLength: dataLength, room: room)
-    {
-      sizes = reassembled.sizes
-    }
+    guard room >= 8 || room >= headers.end - headerLength,
+      scratch.capacity >= Swift.min(limit, headers.end)
+    else { return false }
+    var pieces = FragmentPieces(
+      end: headers.end, headerLength: headerLength, room: room, reassembled: reassembled)
     // A fragment that is split again (its packet never was whole here) keeps its place.
     let base = headers.fragmentOffset
     // DF is gone from pieces that keep their sizes, and stays where they are cut anew.
-    let keepsDontFragment = sizes == nil && reassembled?.dontFragment == true
-    var pieces = FragmentPieces(dataLength: dataLength, sizes: sizes, room: room)
+    let keepsDontFragment = !pieces.sizesStay && reassembled?.dontFragment == true
     var at = headerLength
     while let piece = pieces.next() {
       scratch.removeAll()

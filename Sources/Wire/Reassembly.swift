@@ -74,26 +74,45 @@ public struct ReassembledInfo: BitwiseCopyable, Sendable {
   public var maxFragmentSize: Int
   /// IPv4: a longest fragment had DF, and so has the whole packet now.
   public var dontFragment: Bool
-  /// The bytes of data of each fragment in the order of their offsets.
-  public var sizes: FragmentSizes
-  /// The least header length among the fragments behind the first one: of the IPv4 header; for IPv6
-  /// of everything before the fragment header. `Int.max` when there is no other fragment.
+  /// How many bytes of the whole packet, from its start, the first fragment brought: header and data.
+  public var firstLength: Int
+  /// The bytes of data of each other fragment in the order of their offsets.
+  public var laterSizes: FragmentSizes
+  /// The least header length among those: of the IPv4 header; for IPv6 of everything before the
+  /// fragment header. `Int.max` when there are none.
   public var shortestLaterHeader: Int
 
   public init(
-    maxFragmentSize: Int, dontFragment: Bool, sizes: FragmentSizes, shortestLaterHeader: Int
+    maxFragmentSize: Int, dontFragment: Bool, firstLength: Int, laterSizes: FragmentSizes,
+    shortestLaterHeader: Int
   ) {
     self.maxFragmentSize = maxFragmentSize
     self.dontFragment = dontFragment
-    self.sizes = sizes
+    self.firstLength = firstLength
+    self.laterSizes = laterSizes
     self.shortestLaterHeader = shortestLaterHeader
+  }
+}
+
+extension ReassembledInfo {
+  /// Takes note that the first `length` bytes of the packet now lie in one piece with its start.
+  ///
+  /// The kernel moves bytes of later fragments there when something writes to a header that the first
+  /// fragment holds only a part of: NAT to a TCP header, the checksum of SCTP to its header; mangling
+  /// of data moves the whole packet. The pieces that leave then begin where that header ends.
+  public mutating func pull(to length: Int) {
+    let missing = Swift.min(length - firstLength, laterSizes.total)
+    guard missing > 0 else { return }
+    firstLength += missing
+    laterSizes.removeFirst(missing)
   }
 }
 
 /// What became of a packet given to a `Reassembler`.
 public enum ReassemblyResult: Sendable {
   /// Goes on as it is. Also fragments that Linux leaves alone, which connection tracking then finds
-  /// INVALID: of IPv6, those with more to follow whose end is no multiple of 8.
+  /// INVALID: of IPv6, those with more to follow whose end is no multiple of 8, and first ones that
+  /// end before or within the transport header.
   case notAFragment
   /// Kept until the others come; the packet's way ends here.
   case held
@@ -106,7 +125,7 @@ public enum ReassemblyResult: Sendable {
 
 // MARK: - Sizes
 
-/// The sizes of a packet's fragments, in order: pairs of a size and how often it follows itself, so
+/// Sizes of fragments, in order: pairs of a size and how often it follows itself, so
 /// that the usual row of equal sizes takes one pair.
 @frozen
 public struct FragmentSizes: BitwiseCopyable, Sendable {
@@ -156,8 +175,26 @@ public struct FragmentSizes: BitwiseCopyable, Sendable {
     }
   }
 
-  /// Whether every size is at most `limit`, and all but the last are multiples of 8.
+  /// Takes `bytes` bytes off the front: whole sizes, and from the next one a part.
+  mutating func removeFirst(_ bytes: Int) {
+    guard isComplete else {
+      total -= bytes
+      return
+    }
+    var rest = FragmentSizes()
+    var left = bytes
+    var cursor = Cursor()
+    while let size = cursor.next(self) {
+      let taken = Swift.min(size, left)
+      left -= taken
+      if size > taken { rest.append(size - taken) }
+    }
+    self = rest
+  }
+
+  /// Whether all sizes are known and at most `limit`, and all but the last are multiples of 8.
   func fit(_ limit: Int) -> Bool {
+    guard isComplete else { return false }
     var index = 0
     while index < runCount {
       let run = runs[index]

@@ -11,7 +11,11 @@ extension Reassembler {
       packet.bytes, nextHeader: packet.uint8(at: IPv6Field.nextHeader),
       nextHeaderOffset: IPv6Field.nextHeader, at: IPv6Field.length, end: headers.end)
     let headerOffset = walk.fragmentHeaderOffset
-    guard headerOffset >= 0 else { return .notAFragment }
+    guard headerOffset >= 0 else {
+      return endsBeforeFragmentHeader(packet.bytes, walk, end: headers.end)
+        ? .dropped(.malformed) : .notAFragment
+    }
+    if lacksTransportHeader(walk, end: headers.end) { return .notAFragment }
     let dataOffset = headerOffset + IPv6Field.fragmentHeaderLength
     guard dataOffset <= headers.end else { return .dropped(.malformed) }
     guard ipv6.hasRoom else { return .dropped(.noRoom) }
@@ -46,7 +50,7 @@ extension Reassembler {
       ipv6.insert(
         queue, after: previous, kept: packet.bytes.slice(keptStart..<headers.end),
         keptHeader: dataOffset - keptStart, offset: offset, headerLength: headerOffset,
-        packetLength: headers.end)
+        packetLength: packet.count)
     else { return .dropped(.noRoom) }
     ipv6[queue].note(
       size: headers.end, dontFragment: false, offset: offset, trafficClass: headers.trafficClass)
@@ -82,6 +86,40 @@ extension Reassembler {
     packet.store8(packet.uint8(at: 1) | ecn << 4, at: 1)
     return .complete(ipv6.info(queue, maxFragmentSize: queue.maxSize, dontFragment: false))
   }
+}
+
+/// Whether this is a first fragment without all headers (RFC 8200 section 4.5), which Linux leaves
+/// alone: all of the TCP, UDP or ICMPv6 header, one byte of any other.
+private func lacksTransportHeader(_ walk: IPv6ExtensionWalk, end: Int) -> Bool {
+  guard walk.transportOffset >= 0 else { return false }
+  let needed =
+    switch walk.transportProtocol {
+    case IPProtocolNumber.tcp: TCPField.minimumLength
+    case IPProtocolNumber.udp: UDPField.headerLength
+    case IPProtocolNumber.icmpv6: ICMPField.headerLength
+    default: 1
+    }
+  return walk.transportOffset + needed > end
+}
+
+/// Whether the packet ends right before, or one byte into, a fragment header: too early for the walk
+/// to call it one.
+private func endsBeforeFragmentHeader(
+  _ bytes: RawSpan, _ walk: IPv6ExtensionWalk, end: Int
+) -> Bool {
+  guard walk.transportProtocol == IPProtocolNumber.fragment, walk.transportOffset < 0 else {
+    return false
+  }
+  var next = bytes.uint8(at: IPv6Field.nextHeader)
+  var at = IPv6Field.length
+  // The walk stepped over all of these, so each has 2 bytes at least.
+  while next != IPProtocolNumber.fragment, at <= end - 2 {
+    let units = Int(bytes.uint8(at: at + 1))
+    let length = next == IPProtocolNumber.ah ? (units + 2) * 4 : (units + 1) * 8
+    next = bytes.uint8(at: at)
+    at += length
+  }
+  return at <= end
 }
 
 extension PacketBuffer {

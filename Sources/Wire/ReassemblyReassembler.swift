@@ -4,13 +4,12 @@
 /// Collects fragments until a packet is whole.
 ///
 /// Memory is bounded: waiting fragments are charged as the kernel charges them, and beyond the
-/// threshold a fragment is dropped, also one that would complete a packet, until others complete or
-/// their time is up. (Kernels before 4.17 discarded the oldest instead.) The memory is allocated
-/// with the first fragment, or before by `prepare()`, and never grows beyond what the threshold
-/// allows.
+/// threshold a fragment is dropped, also one that would complete a packet, until the time of others
+/// is up. (Kernels before 4.17 discarded the oldest instead.) The memory is allocated as fragments
+/// need it and kept, or all at once by `prepare()`.
 ///
 /// Time is the caller's: a queue ends at exactly its deadline, counted from its first fragment.
-public struct Reassembler: ~Copyable {
+public struct Reassembler: ~Copyable, Sendable {
   public let settings: ReassemblySettings
   var ipv4: FragmentStore
   var ipv6: FragmentStore
@@ -19,11 +18,12 @@ public struct Reassembler: ~Copyable {
 
   public init(_ settings: ReassemblySettings) {
     self.settings = settings
+    // What 6.18 (x86-64) charges for a queue; found by filling it until it refused.
     ipv4 = FragmentStore(
-      highThreshold: settings.ipv4HighThreshold,
+      queueCost: 200, highThreshold: settings.ipv4HighThreshold,
       timeoutNanoseconds: settings.ipv4TimeoutNanoseconds)
     ipv6 = FragmentStore(
-      highThreshold: settings.ipv6HighThreshold,
+      queueCost: 184, highThreshold: settings.ipv6HighThreshold,
       timeoutNanoseconds: settings.ipv6TimeoutNanoseconds)
   }
 
@@ -45,23 +45,29 @@ public struct Reassembler: ~Copyable {
   ///   - now: nanoseconds. Queues whose time is up end first, as by `expire(now:)`.
   ///   - user: fragments of different users never meet: hook, zone and, for IPv6 link-local or
   ///     multicast destinations, the interface, as the caller combines them.
+  @inlinable
   public mutating func add(
     _ packet: inout PacketBuffer, headers: PacketHeaders, now: Int64, user: UInt32
   ) -> ReassemblyResult {
-    guard headers.end >= 0, headers.end <= packet.count else { return .notAFragment }
-    let result: ReassemblyResult
-    switch headers.family {
-    case .ipv4:
-      guard headers.isFragment else { return .notAFragment }
-      expire(now: now)
-      result = addIPv4(&packet, headers: headers, now: now, user: user)
-    case .ipv6:
-      guard headers.hasOptions else { return .notAFragment }
-      expire(now: now)
-      result = addIPv6(&packet, headers: headers, now: now, user: user)
+    // Of IPv6 packets, those with any extension header: connection tracking finds fragment headers
+    // where the decoder does not.
+    guard headers.isFragment || (headers.family == .ipv6 && headers.hasOptions) else {
+      return .notAFragment
     }
-    noteDeadline()
-    return result
+    return addFragment(&packet, headers: headers, now: now, user: user)
+  }
+
+  @usableFromInline
+  mutating func addFragment(
+    _ packet: inout PacketBuffer, headers: PacketHeaders, now: Int64, user: UInt32
+  ) -> ReassemblyResult {
+    guard headers.end <= packet.count else { return .notAFragment }
+    expire(now: now)
+    defer { noteDeadline() }
+    switch headers.family {
+    case .ipv4: return addIPv4(&packet, headers: headers, now: now, user: user)
+    case .ipv6: return addIPv6(&packet, headers: headers, now: now, user: user)
+    }
   }
 
   /// Discards what waited too long. Costs one comparison when nothing has.
@@ -123,19 +129,21 @@ extension FragmentStore {
       family: family, user: queue.key.user, deadlineNanoseconds: queue.deadlineNanoseconds)
   }
 
-  /// What the sizes of a complete queue say about leaving again.
+  /// What the fragments of a complete queue say about leaving again.
   func info(_ queue: FragmentQueue, maxFragmentSize: Int, dontFragment: Bool) -> ReassembledInfo {
-    var sizes = FragmentSizes()
+    let first = fragment(queue.first)
+    var laterSizes = FragmentSizes()
     var shortest = Int.max
-    var at = queue.first
+    var at = first.next
     while at != FragmentPool.none {
       let fragment = fragment(at)
-      sizes.append(fragment.length)
-      if fragment.offset > 0 { shortest = Swift.min(shortest, fragment.headerLength) }
+      laterSizes.append(fragment.length)
+      shortest = Swift.min(shortest, fragment.headerLength)
       at = fragment.next
     }
     return ReassembledInfo(
-      maxFragmentSize: maxFragmentSize, dontFragment: dontFragment, sizes: sizes,
+      maxFragmentSize: maxFragmentSize, dontFragment: dontFragment,
+      firstLength: first.headerLength + first.length, laterSizes: laterSizes,
       shortestLaterHeader: shortest)
   }
 }
