@@ -25,11 +25,15 @@ let package = Package(
   ],
   targets: [
     .target(name: "Wire", swiftSettings: strict),
+    .testTarget(name: "WireTests", dependencies: ["Wire"], swiftSettings: strict),
     .target(name: "Conntrack", dependencies: ["Wire"], swiftSettings: strict),
     .target(
       name: "ConntrackFormat", dependencies: ["Wire", "Conntrack"], swiftSettings: strict),
     .target(name: "NAT", dependencies: ["Wire", "Conntrack"], swiftSettings: strict),
     .target(name: "Ruleset", dependencies: ["Wire", "Conntrack", "NAT"], swiftSettings: strict),
+    .testTarget(
+      name: "RulesetTests", dependencies: ["Ruleset", "NAT", "Conntrack", "Wire"],
+      exclude: ["Recorded"], swiftSettings: strict),
     .target(
       name: "Firewall", dependencies: ["Wire", "Conntrack", "NAT", "Ruleset"],
       swiftSettings: strict),
@@ -38,7 +42,12 @@ let package = Package(
       dependencies: ["Wire", "Conntrack", "ConntrackFormat", "Ruleset", "Firewall"],
       swiftSettings: strict),
     .systemLibrary(name: "CPcap", pkgConfig: "libpcap", providers: [.apt(["libpcap-dev"])]),
-    .target(name: "Capture", dependencies: ["Wire", "CPcap"], swiftSettings: strict),
+    .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+    .target(name: "Capture", dependencies: ["Wire", "CPcap", "CZlib"], swiftSettings: strict),
+    .testTarget(name: "CaptureTests", dependencies: ["Capture"], swiftSettings: strict),
+    .testTarget(
+      name: "HostSnapshotTests", dependencies: ["HostSnapshot", "Firewall", "Wire"],
+      exclude: ["Fixtures"], swiftSettings: strict),
     .target(
       name: "Replay",
       dependencies: [
@@ -50,10 +59,64 @@ let package = Package(
       name: "weir",
       dependencies: [
         "Replay", "ConntrackFormat", "HostSnapshot", "Capture", "Ruleset", "Firewall",
+        "Conntrack", "Wire",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Rainbow", package: "Rainbow"),
       ],
       swiftSettings: strict),
-    .testTarget(name: "WireTests", dependencies: ["Wire"], swiftSettings: strict),
+    .testTarget(
+      name: "ConntrackFormatTests", dependencies: ["ConntrackFormat", "Conntrack", "Wire"],
+      exclude: ["Recorded"], swiftSettings: strict),
+    .target(
+      name: "ReplayTestSupport",
+      dependencies: [
+        "Replay", "Firewall", "Capture", "Conntrack", "ConntrackFormat", "HostSnapshot",
+        "Ruleset", "Wire",
+      ], path: "Tests/ReplayTestSupport", swiftSettings: strict),
+    .testTarget(
+      name: "ReplayTests",
+      dependencies: [
+        "ReplayTestSupport", "Replay", "Capture", "Conntrack", "Firewall", "Wire",
+      ], swiftSettings: strict),
+    .testTarget(
+      name: "AcceptanceTests",
+      dependencies: [
+        "ReplayTestSupport", "Replay", "Conntrack", "ConntrackFormat", "Firewall", "Wire",
+      ], swiftSettings: strict),
+    .testTarget(
+      name: "CommandTests", dependencies: ["weir", "ReplayTestSupport", "Wire"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "RecordedKernelTests",
+      dependencies: [
+        "Replay", "Firewall", "Capture", "Conntrack", "ConntrackFormat", "HostSnapshot",
+        "Ruleset", "Wire",
+      ], swiftSettings: strict),
+
+    // Packets built by hand, and engines to send them through: for tests and fuzzing.
+    .target(
+      name: "PacketForge", dependencies: ["Wire"], path: "Tests/PacketForge",
+      swiftSettings: strict),
+    .target(
+      name: "TestLab",
+      dependencies: [
+        "PacketForge", "Wire", "Conntrack", "ConntrackFormat", "NAT", "Ruleset", "Firewall",
+      ],
+      path: "Tests/TestLab", swiftSettings: strict),
+    .testTarget(
+      name: "ConntrackTests",
+      dependencies: ["TestLab", "PacketForge", "Conntrack", "ConntrackFormat", "Wire"],
+      swiftSettings: strict),
+
+    .target(
+      name: "FuzzTargets",
+      dependencies: [
+        "PacketForge", "Wire", "Conntrack", "NAT", "Ruleset", "Firewall", "HostSnapshot",
+        "Capture", "Replay",
+      ],
+      path: "Fuzz/Targets", swiftSettings: strict),
+    .executableTarget(
+      name: "weir-fuzz", dependencies: ["FuzzTargets"], path: "Fuzz/Runner",
+      swiftSettings: strict),
   ]
 )

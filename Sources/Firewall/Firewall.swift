@@ -1,1 +1,113 @@
-// Placeholder until the layer below it stands.
+// The firewall: one network namespace's hooks, over its connections, rules, addresses and routes.
+// Packets in, verdicts and packets out. The way itself is in `Hooks.swift`.
+
+import Conntrack
+import NAT
+import Ruleset
+import Wire
+
+/// Connection tracking, NAT and rules of one machine, as one engine.
+///
+/// It calls no clock and no random source: time comes in with each packet, choices come from the
+/// seed, so the same input gives the same output.
+public struct Firewall: ~Copyable {
+  public var tracker: ConnectionTracker
+  public internal(set) var ipv4Rules: CompiledRuleset
+  public internal(set) var ipv6Rules: CompiledRuleset
+  public internal(set) var host: HostConfiguration
+  public internal(set) var interfaces = InterfaceTable()
+  var limiter: ICMPRateLimiter
+  var reassembler: Reassembler
+  /// What Weir itself answers with, one packet at a time; taken out while it is under way.
+  var answerBuffer: PacketBuffer? = PacketBuffer(capacity: 2048)
+  /// Fragments on their way out.
+  var fragment = PacketBuffer()
+  /// Identification of the host's own IPv4 packets.
+  var nextIdentification: UInt16
+  /// Identification of IPv6 fragments.
+  var generator: SeededGenerator
+  var now: Int64 = 0
+  /// Where nothing is known of routes: the only two interfaces there are. What comes in by one
+  /// leaves by the other.
+  public var forwardingPair: [InterfaceID] = []
+
+  /// - Parameters:
+  ///   - ruleset: both families' rules; empty accepts everything.
+  ///   - settings: conntrack's, `sysctl net.netfilter`.
+  ///   - seed: every choice (hash secret, ports, identifications) comes from it.
+  /// - Throws: a ruleset put together by hand that jumps in a circle or nowhere.
+  public init(
+    ruleset: Ruleset = Ruleset(), host: HostConfiguration = HostConfiguration(),
+    settings: ConntrackSettings = ConntrackSettings(), seed: UInt64 = 0
+  ) throws(RulesetError) {
+    var known = InterfaceTable()
+    for interface in host.interfaces { _ = known.register(interface.name) }
+    // What may fail is tried first.
+    let ipv4 = try CompiledRuleset(ruleset.ipv4, interfaces: known, seed: seed)
+    let ipv6 = try CompiledRuleset(ruleset.ipv6, interfaces: known, seed: seed)
+    ipv4Rules = ipv4
+    ipv6Rules = ipv6
+    self.host = host
+    interfaces = known
+    tracker = ConnectionTracker(settings: settings, seed: seed)
+    limiter = ICMPRateLimiter(host.settings)
+    reassembler = Reassembler(
+      ReassemblySettings(
+        ipv4HighThreshold: host.settings.ipv4FragmentHighThreshold,
+        ipv4TimeoutNanoseconds: host.settings.ipv4FragmentTimeoutNanoseconds,
+        ipv4MaxDistance: host.settings.ipv4FragmentMaxDistance,
+        ipv6HighThreshold: Int(settings.frag6HighThreshold),
+        ipv6LowThreshold: Int(settings.frag6LowThreshold),
+        ipv6TimeoutNanoseconds: settings.frag6Timeout))
+    generator = SeededGenerator(seed: seed ^ 0x5EED)
+    nextIdentification = UInt16(truncatingIfNeeded: generator.next())
+  }
+
+  /// The number of an interface by name; one the host does not know is added, without addresses.
+  public mutating func interface(named name: String) -> InterfaceID {
+    let index = host.addInterface(named: name)
+    let id = interfaces.register(name)
+    precondition(Int(id.rawValue) == index, "host and rules count interfaces alike")
+    ipv4Rules.learn(interfaces)
+    ipv6Rules.learn(interfaces)
+    return id
+  }
+
+  /// The interface's place in the host's list.
+  func index(_ interface: InterfaceID) -> Int? {
+    interface == .none ? nil : Int(interface.rawValue)
+  }
+
+  /// Moves the clock and expires what is due, connections and fragments.
+  public mutating func advance(to time: Int64) {
+    tracker.advance(to: time)
+    now = tracker.now
+    reassembler.expire(now: now)
+  }
+
+  /// A rule or chain as text, for explanations.
+  public func describe(_ rule: RuleReference, _ family: AddressFamily) -> RuleDescription? {
+    family == .ipv4 ? ipv4Rules.describe(rule) : ipv6Rules.describe(rule)
+  }
+
+  /// The rules with the counters they have now. O(rules).
+  public func countedRules() -> Ruleset {
+    var ruleset = Ruleset()
+    ruleset.ipv4 = ipv4Rules.withCounters()
+    ruleset.ipv6 = ipv6Rules.withCounters()
+    return ruleset
+  }
+
+  /// The prefix of a LOG rule, by the number observers hear.
+  public func logPrefix(_ log: Int, _ family: AddressFamily) -> String {
+    family == .ipv4 ? ipv4Rules.logs[log].prefix : ipv6Rules.logs[log].prefix
+  }
+
+  func hasTable(_ table: TableName, _ family: AddressFamily) -> Bool {
+    family == .ipv4 ? ipv4Rules.hasTable(table) : ipv6Rules.hasTable(table)
+  }
+
+  func uses(_ family: AddressFamily) -> CompiledRuleset.Uses {
+    family == .ipv4 ? ipv4Rules.uses : ipv6Rules.uses
+  }
+}

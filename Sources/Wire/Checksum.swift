@@ -33,7 +33,17 @@ public enum InternetChecksum {
       at &+= 16
     }
     var total = UInt64(UInt16(foldedOnce(a &+ b)).bigEndian) &+ initial
-    while at &+ 2 <= end {
+    // Fewer than 16 bytes are left: one step of each size at most.
+    if at &+ 8 <= end {
+      let word = bytes.uint64(at: at)
+      total &+= (word >> 32) &+ (word & 0xffff_ffff)
+      at &+= 8
+    }
+    if at &+ 4 <= end {
+      total &+= UInt64(bytes.uint32(at: at))
+      at &+= 4
+    }
+    if at &+ 2 <= end {
       total &+= UInt64(bytes.uint16(at: at))
       at &+= 2
     }
@@ -80,9 +90,20 @@ public enum InternetChecksum {
   }
 
   /// Whether the 20 bytes or more of an IPv4 header add up. Traps outside the span.
-  @inlinable
+  @inlinable @inline(__always)
   public static func ipv4HeaderIsValid(_ bytes: RawSpan, at offset: Int, length: Int) -> Bool {
-    fold(sum(bytes, from: offset, to: offset &+ length)) == 0xffff
+    // Without options, as nearly all are: no loop. The order of bytes does not matter to the test
+    // for all ones.
+    let a = bytes.uint64(at: offset)
+    let b = bytes.uint64(at: offset &+ 8)
+    var total =
+      (a >> 32) &+ (a & 0xffff_ffff) &+ (b >> 32) &+ (b & 0xffff_ffff)
+      &+ UInt64(bytes.uint32(at: offset &+ 16))
+    if length > IPv4Field.minimumLength {
+      total = sum(
+        bytes, from: offset &+ IPv4Field.minimumLength, to: offset &+ length, initial: total)
+    }
+    return fold(total) == 0xffff
   }
 }
 

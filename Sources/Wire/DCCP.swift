@@ -15,7 +15,7 @@ public struct DCCPHeader: BitwiseCopyable, Sendable {
   public var extendedSequence: Bool
 
   /// Nil when fewer than 12 bytes lie between `offset` and `end`.
-  @inlinable
+  @inlinable @inline(__always)
   public init?(_ bytes: RawSpan, at offset: Int, end: Int) {
     guard offset >= 0, end <= bytes.byteCount, offset <= end &- 12 else { return nil }
     sourcePort = bytes.uint16(at: offset)

@@ -68,52 +68,56 @@ public enum Fragmentation {
     }
   }
 
+  /// The pieces of a packet whose header, repeated in each, has `headerLength` bytes: with the sizes
+  /// that came in when they are known, make up the whole, and fit behind the header, and when the
+  /// kernel finds room for that header before the data of each; cut anew otherwise.
+  static func pieces(
+    _ reassembled: ReassembledInfo?, headerLength: Int, dataLength: Int, room: Int
+  ) -> FragmentPieces {
+    guard let reassembled, reassembled.sizes.isComplete, reassembled.sizes.count > 1,
+      reassembled.longestHeader >= headerLength
+    else { return FragmentPieces(dataLength: dataLength, sizes: nil, firstExtra: 0, room: room) }
+    // IPv6: headers that came behind the fragment header may now stand before it.
+    let extra = reassembled.dataOffset - headerLength
+    let stay =
+      reassembled.sizes.total + extra == dataLength
+      && reassembled.sizes.fit(room, extra: extra)
+    return FragmentPieces(
+      dataLength: dataLength, sizes: stay ? reassembled.sizes : nil, firstExtra: extra,
+      room: room)
+  }
 }
 
 /// The sizes of the pieces of a packet, one after the other: those that came in, or what fits.
 struct FragmentPieces {
-  /// Data bytes of the first piece, when the sizes stay.
-  private var first: Int?
-  private let later: FragmentSizes
-  private var cursor = FragmentSizes.Cursor()
-  /// Bytes of data for which there is room in a piece.
+  private let sizes: FragmentSizes?
   private let room: Int
+  /// What the first piece has more than the first of `sizes`.
+  private var extra: Int
+  private var cursor = FragmentSizes.Cursor()
   private var left: Int
-  /// Whether the pieces have the sizes that came in.
-  let sizesStay: Bool
 
-  /// The sizes stay when they still make up the packet, fit, and each fragment came with a header at
-  /// least as long as the one all pieces get, so that the kernel finds room for this one there.
-  ///
   /// - Parameters:
-  ///   - end: the packet's length.
-  ///   - headerLength: what each piece carries; IPv6: without the fragment header.
-  ///   - room: bytes of data that fit into a piece.
-  init(end: Int, headerLength: Int, room: Int, reassembled: ReassembledInfo?) {
+  ///   - sizes: of the pieces; nil for as much as fits into each.
+  ///   - firstExtra: what the first piece has more than the first of `sizes`; may be negative.
+  ///   - room: bytes of data for which there is room in a piece.
+  init(dataLength: Int, sizes: FragmentSizes?, firstExtra: Int, room: Int) {
+    self.sizes = sizes
     self.room = room
-    left = end - headerLength
-    later = reassembled?.laterSizes ?? FragmentSizes()
-    guard let reassembled, later.count > 0, later.fit(room),
-      reassembled.firstLength + later.total == end,
-      reassembled.shortestLaterHeader >= headerLength
-    else {
-      sizesStay = false
-      return
-    }
-    let size = reassembled.firstLength - headerLength
-    sizesStay = size >= 0 && size <= room && size & 7 == 0
-    if sizesStay { first = size }
+    extra = firstExtra
+    left = dataLength
   }
+
+  /// Whether the pieces have the sizes that came in.
+  var keepSizes: Bool { sizes != nil }
 
   /// The next piece's length in bytes, nil when nothing is left.
   mutating func next() -> (length: Int, isLast: Bool)? {
     guard left > 0 else { return nil }
     var length = Swift.min(left, room)
-    if let size = first {
-      length = Swift.min(left, size)
-      first = nil
-    } else if sizesStay, let size = cursor.next(later) {
-      length = Swift.min(left, size)
+    if let sizes, let size = cursor.next(sizes) {
+      length = Swift.min(left, size + extra)
+      extra = 0
     } else if length < left {
       length &= ~7
     }

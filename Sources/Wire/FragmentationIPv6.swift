@@ -5,19 +5,23 @@ extension Fragmentation {
     _ packet: RawSpan, _ headers: PacketHeaders, _ mtu: Int, _ reassembled: ReassembledInfo?,
     _ identification: UInt32, _ scratch: inout PacketBuffer, _ body: (RawSpan) -> Void
   ) -> Bool {
-    // The kernel reads only what the first fragment brought.
-    let seen = Swift.min(headers.end, reassembled?.firstLength ?? headers.end)
-    guard let part = UnfragmentablePart(packet, end: seen) else { return false }
+    // The kernel looks for extension headers only in what the first fragment brought.
+    let seen = reassembled.flatMap { info in info.sizes.first.map { info.dataOffset + $0 } }
+    let end = headers.end
+    guard let part = UnfragmentablePart(packet, end: Swift.min(end, seen ?? end)) else {
+      return false
+    }
     // Not longer than what came in, but at least what every link carries (RFC 8200 section 5).
     let longest = IPv6Field.length + 65_535
     let limit = Swift.min(reassembled.map { Swift.max($0.maxFragmentSize, 1280) } ?? mtu, longest)
     let overhead = part.length + IPv6Field.fragmentHeaderLength
     let room = limit - overhead
-    guard headers.end <= longest, room >= 8,
-      scratch.capacity >= Swift.min(limit, headers.end + IPv6Field.fragmentHeaderLength)
+    guard end <= longest, room >= 8,
+      scratch.capacity >= Swift.min(limit, end + IPv6Field.fragmentHeaderLength)
     else { return false }
-    var pieces = FragmentPieces(
-      end: headers.end, headerLength: part.length, room: room, reassembled: reassembled)
+    let dataLength = end - part.length
+    var pieces = pieces(
+      reassembled, headerLength: part.length, dataLength: dataLength, room: room)
     var at = part.length
     while let piece = pieces.next() {
       scratch.removeAll()

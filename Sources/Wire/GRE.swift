@@ -27,7 +27,7 @@ public struct GREHeader: BitwiseCopyable, Sendable {
   public var callID: UInt16
 
   /// Nil when fewer than 4 bytes (version 1: 8) lie between `offset` and `end`.
-  @inlinable
+  @inlinable @inline(__always)
   public init?(_ bytes: RawSpan, at offset: Int, end: Int) {
     guard offset >= 0, end <= bytes.byteCount, offset <= end &- 4 else { return nil }
     flagsAndVersion = bytes.uint16(at: offset)

@@ -60,7 +60,7 @@ public struct ICMPHeader: BitwiseCopyable, Sendable {
   public var sequence: UInt16
 
   /// Nil when fewer than 8 bytes lie between `offset` and `end`.
-  @inlinable
+  @inlinable @inline(__always)
   public init?(_ bytes: RawSpan, at offset: Int, end: Int) {
     guard offset >= 0, end <= bytes.byteCount, offset <= end &- ICMPField.headerLength else {
       return nil

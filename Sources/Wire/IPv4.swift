@@ -46,7 +46,7 @@ public struct IPv4Header: BitwiseCopyable, Sendable {
   public var destination: IPAddress
 
   /// Nil when the header (options included) does not end by `end` or its version is not 4.
-  @inlinable
+  @inlinable @inline(__always)
   public init?(_ bytes: RawSpan, at offset: Int, end: Int) {
     guard offset >= 0, end <= bytes.byteCount, offset <= end &- IPv4Field.minimumLength else {
       return nil

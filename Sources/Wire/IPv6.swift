@@ -30,7 +30,7 @@ public struct IPv6Header: BitwiseCopyable, Sendable {
   public var destination: IPAddress
 
   /// Nil when the 40 bytes do not end by `end` or the version is not 6.
-  @inlinable
+  @inlinable @inline(__always)
   public init?(_ bytes: RawSpan, at offset: Int, end: Int) {
     guard offset >= 0, end <= bytes.byteCount, offset <= end &- IPv6Field.length else {
       return nil
@@ -63,7 +63,7 @@ public struct IPv6ExtensionWalk: BitwiseCopyable, Sendable {
   public var transportOffset: Int
   /// The protocol of what lies at `transportOffset`, or the header the walk stopped at.
   public var transportProtocol: UInt8
-  /// The first fragment header's offset, -1 when there is none.
+  /// The first fragment header's offset, though it may be cut short; -1 when there is none.
   public var fragmentHeaderOffset: Int
   /// Where the next header number that names the fragment header is; -1 when there is none.
   public var fragmentNextHeaderOffset: Int
@@ -74,27 +74,28 @@ public struct IPv6ExtensionWalk: BitwiseCopyable, Sendable {
   /// not mobility. Work is bounded by the packet's length: each step takes 8 bytes at least.
   ///
   /// - Parameter nextHeaderOffset: where in `bytes` the number `nextHeader` stands.
-  @inlinable
   public init(
     _ bytes: RawSpan, nextHeader: UInt8, nextHeaderOffset: Int, at offset: Int, end: Int
   ) {
     transportOffset = -1
     fragmentHeaderOffset = -1
     fragmentNextHeaderOffset = -1
+    transportProtocol = nextHeader
+    guard offset >= 0, end <= bytes.byteCount else { return }
     var next = nextHeader
     var nextOffset = nextHeaderOffset
     var start = offset
     while IPv6ExtensionWalk.isExtensionHeader(next) {
       transportProtocol = next
+      if next == IPProtocolNumber.fragment, fragmentHeaderOffset < 0, start <= end {
+        fragmentHeaderOffset = start
+        fragmentNextHeaderOffset = nextOffset
+      }
       // The kernel asks for 2 bytes of each header: its own next header and its length.
       guard next != IPProtocolNumber.noNextHeader, start <= end &- 2 else { return }
       var length: Int
       switch next {
       case IPProtocolNumber.fragment:
-        if fragmentHeaderOffset < 0 {
-          fragmentHeaderOffset = start
-          fragmentNextHeaderOffset = nextOffset
-        }
         // A header whose offset field is cut off ends the walk; so does a later fragment, which
         // holds no transport header.
         guard start <= end &- 4, bytes.uint16(at: start &+ 2) & 0xfff8 == 0 else { return }

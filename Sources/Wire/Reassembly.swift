@@ -19,6 +19,11 @@ public struct ReassemblySettings: Sendable, Equatable {
   public var ipv6LowThreshold: Int
   /// net.netfilter.nf_conntrack_frag6_timeout.
   public var ipv6TimeoutNanoseconds: Int64
+  /// No sysctl: the bytes free before the IP header in the buffers of the device that received the
+  /// fragments. It decides whether a longer header than they came with finds room before each, and
+  /// so whether they leave with the sizes they had. 16 behind a veth that a packet socket sends
+  /// into, 64 or more behind TUN devices and network cards.
+  public var receiveHeadroom = 16
 
   public init(
     ipv4HighThreshold: Int = 4_194_304, ipv4TimeoutNanoseconds: Int64 = 30_000_000_000,
@@ -74,37 +79,25 @@ public struct ReassembledInfo: BitwiseCopyable, Sendable {
   public var maxFragmentSize: Int
   /// IPv4: a longest fragment had DF, and so has the whole packet now.
   public var dontFragment: Bool
-  /// How many bytes of the whole packet, from its start, the first fragment brought: header and data.
-  public var firstLength: Int
-  /// The bytes of data of each other fragment in the order of their offsets.
-  public var laterSizes: FragmentSizes
-  /// The least header length among those: of the IPv4 header; for IPv6 of everything before the
-  /// fragment header. `Int.max` when there are none.
-  public var shortestLaterHeader: Int
+  /// The bytes of data of each fragment in the order of their offsets.
+  public var sizes: FragmentSizes
+  /// Where the data starts that `sizes` divide: behind the IPv4 header, or where the IPv6 fragment
+  /// header was.
+  public var dataOffset: Int
+  /// The longest header for which there is room before every fragment behind the first: as long as
+  /// the shortest they came with, and what the device left free. Of IPv6 the fragment header does
+  /// not count.
+  public var longestHeader: Int
 
   public init(
-    maxFragmentSize: Int, dontFragment: Bool, firstLength: Int, laterSizes: FragmentSizes,
-    shortestLaterHeader: Int
+    maxFragmentSize: Int, dontFragment: Bool, sizes: FragmentSizes, dataOffset: Int,
+    longestHeader: Int
   ) {
     self.maxFragmentSize = maxFragmentSize
     self.dontFragment = dontFragment
-    self.firstLength = firstLength
-    self.laterSizes = laterSizes
-    self.shortestLaterHeader = shortestLaterHeader
-  }
-}
-
-extension ReassembledInfo {
-  /// Takes note that the first `length` bytes of the packet now lie in one piece with its start.
-  ///
-  /// The kernel moves bytes of later fragments there when something writes to a header that the first
-  /// fragment holds only a part of: NAT to a TCP header, the checksum of SCTP to its header; mangling
-  /// of data moves the whole packet. The pieces that leave then begin where that header ends.
-  public mutating func pull(to length: Int) {
-    let missing = Swift.min(length - firstLength, laterSizes.total)
-    guard missing > 0 else { return }
-    firstLength += missing
-    laterSizes.removeFirst(missing)
+    self.sizes = sizes
+    self.dataOffset = dataOffset
+    self.longestHeader = longestHeader
   }
 }
 
@@ -125,7 +118,7 @@ public enum ReassemblyResult: Sendable {
 
 // MARK: - Sizes
 
-/// Sizes of fragments, in order: pairs of a size and how often it follows itself, so
+/// The sizes of a packet's fragments, in order: pairs of a size and how often it follows itself, so
 /// that the usual row of equal sizes takes one pair.
 @frozen
 public struct FragmentSizes: BitwiseCopyable, Sendable {
@@ -175,32 +168,47 @@ public struct FragmentSizes: BitwiseCopyable, Sendable {
     }
   }
 
-  /// Takes `bytes` bytes off the front: whole sizes, and from the next one a part.
-  mutating func removeFirst(_ bytes: Int) {
-    guard isComplete else {
-      total -= bytes
-      return
-    }
-    var rest = FragmentSizes()
-    var left = bytes
+  /// The kernel made the first `length` bytes of data contiguous, as NAT does with the 20 of a TCP
+  /// header: what the first fragment lacks of them moves into it.
+  public mutating func pull(_ length: Int) {
+    guard isComplete, count > 1 else { return }
     var cursor = Cursor()
+    var pulled = FragmentSizes()
+    var first = 0
     while let size = cursor.next(self) {
-      let taken = Swift.min(size, left)
-      left -= taken
-      if size > taken { rest.append(size - taken) }
+      if first >= length || pulled.count > 0 {
+        if pulled.count == 0 { pulled.append(first) }
+        pulled.append(size)
+        continue
+      }
+      first += size
+      guard first > length, first > size else { continue }
+      // This one gave only a part of itself.
+      pulled.append(length)
+      pulled.append(first - length)
     }
-    self = rest
+    if pulled.count == 0 { pulled.append(first) }
+    self = pulled
   }
 
-  /// Whether all sizes are known and at most `limit`, and all but the last are multiples of 8.
-  func fit(_ limit: Int) -> Bool {
-    guard isComplete else { return false }
+  /// The kernel made the whole packet contiguous, as it does for a helper: the sizes are forgotten.
+  public mutating func forget() {
+    self = FragmentSizes()
+    isComplete = false
+  }
+
+  /// The first fragment's bytes of data, known also when not all sizes are; nil when forgotten.
+  var first: Int? { runCount > 0 ? Int(runs[0].size) : nil }
+
+  /// Whether every size is at most `limit`, and all but the last are multiples of 8. The first one is
+  /// taken for `extra` bytes longer.
+  func fit(_ limit: Int, extra: Int) -> Bool {
+    var cursor = Cursor()
     var index = 0
-    while index < runCount {
-      let run = runs[index]
-      let isLast = index == runCount - 1 && run.repeats == 1
-      guard run.size <= limit, isLast || run.size & 7 == 0 else { return false }
+    while let size = cursor.next(self) {
+      let length = index == 0 ? size + extra : size
       index += 1
+      guard length >= 0, length <= limit, index == count || length & 7 == 0 else { return false }
     }
     return true
   }

@@ -82,7 +82,7 @@ extension Reassembler {
     return .complete(
       ipv4.info(
         queue, maxFragmentSize: Swift.max(queue.maxSize, queue.maxSizeDontFragment),
-        dontFragment: dontFragment))
+        dontFragment: dontFragment, headroom: settings.receiveHeadroom))
   }
 }
 

@@ -7,15 +7,12 @@ extension Reassembler {
   ) -> ReassemblyResult {
     // A jumbogram is never a fragment (RFC 2675 section 4).
     guard packet.uint16(at: IPv6Field.payloadLength) != 0 else { return .notAFragment }
+    if headers.lacksTransportHeader { return .notAFragment }
     let walk = IPv6ExtensionWalk(
       packet.bytes, nextHeader: packet.uint8(at: IPv6Field.nextHeader),
       nextHeaderOffset: IPv6Field.nextHeader, at: IPv6Field.length, end: headers.end)
     let headerOffset = walk.fragmentHeaderOffset
-    guard headerOffset >= 0 else {
-      return endsBeforeFragmentHeader(packet.bytes, walk, end: headers.end)
-        ? .dropped(.malformed) : .notAFragment
-    }
-    if lacksTransportHeader(walk, end: headers.end) { return .notAFragment }
+    guard headerOffset >= 0 else { return .notAFragment }
     let dataOffset = headerOffset + IPv6Field.fragmentHeaderLength
     guard dataOffset <= headers.end else { return .dropped(.malformed) }
     guard ipv6.hasRoom else { return .dropped(.noRoom) }
@@ -84,42 +81,28 @@ extension Reassembler {
     packet.store16(UInt16(payloadLength), at: IPv6Field.payloadLength)
     // The traffic class lies across two bytes; its lowest two bits are ECN.
     packet.store8(packet.uint8(at: 1) | ecn << 4, at: 1)
-    return .complete(ipv6.info(queue, maxFragmentSize: queue.maxSize, dontFragment: false))
+    return .complete(
+      ipv6.info(
+        queue, maxFragmentSize: queue.maxSize, dontFragment: false,
+        headroom: settings.receiveHeadroom))
   }
 }
 
-/// Whether this is a first fragment without all headers (RFC 8200 section 4.5), which Linux leaves
-/// alone: all of the TCP, UDP or ICMPv6 header, one byte of any other.
-private func lacksTransportHeader(_ walk: IPv6ExtensionWalk, end: Int) -> Bool {
-  guard walk.transportOffset >= 0 else { return false }
-  let needed =
-    switch walk.transportProtocol {
-    case IPProtocolNumber.tcp: TCPField.minimumLength
-    case IPProtocolNumber.udp: UDPField.headerLength
-    case IPProtocolNumber.icmpv6: ICMPField.headerLength
-    default: 1
-    }
-  return walk.transportOffset + needed > end
-}
-
-/// Whether the packet ends right before, or one byte into, a fragment header: too early for the walk
-/// to call it one.
-private func endsBeforeFragmentHeader(
-  _ bytes: RawSpan, _ walk: IPv6ExtensionWalk, end: Int
-) -> Bool {
-  guard walk.transportProtocol == IPProtocolNumber.fragment, walk.transportOffset < 0 else {
-    return false
+extension PacketHeaders {
+  /// Whether a fragment at offset 0 (also an atomic one) ends before its transport header does, of
+  /// which Linux wants 20 bytes for TCP, 8 for UDP and ICMPv6, 1 for all others. RFC 8200 section 4.5
+  /// would have it discarded; Linux hands it on as it is.
+  fileprivate var lacksTransportHeader: Bool {
+    guard fragmentHeaderOffset >= 0, transportOffset >= 0 else { return false }
+    let needed =
+      switch transportProtocol {
+      case IPProtocolNumber.tcp: TCPField.minimumLength
+      case IPProtocolNumber.udp: UDPField.headerLength
+      case IPProtocolNumber.icmpv6: ICMPField.headerLength
+      default: 1
+      }
+    return transportOffset + needed > end
   }
-  var next = bytes.uint8(at: IPv6Field.nextHeader)
-  var at = IPv6Field.length
-  // The walk stepped over all of these, so each has 2 bytes at least.
-  while next != IPProtocolNumber.fragment, at <= end - 2 {
-    let units = Int(bytes.uint8(at: at + 1))
-    let length = next == IPProtocolNumber.ah ? (units + 2) * 4 : (units + 1) * 8
-    next = bytes.uint8(at: at)
-    at += length
-  }
-  return at <= end
 }
 
 extension PacketBuffer {

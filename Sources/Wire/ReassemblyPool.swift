@@ -93,10 +93,8 @@ struct FragmentPool: Sendable {
     while block != FragmentPool.none, left > 0 {
       let (slab, offset) = place(of: block)
       let part = Swift.min(left, FragmentPool.blockLength)
-      let elements = slabs[slab]
-      // The elements are bytes: there is no padding to see.
-      let bytes = unsafe elements.span.bytes
-      guard packet.append(bytes.slice(offset..<offset + part)) else { return false }
+      let bytes = slabs[slab]
+      guard packet.append(bytes.rawSpan.slice(offset..<offset + part)) else { return false }
       left -= part
       block = following[Int(block)]
     }

@@ -49,11 +49,7 @@ public struct Reassembler: ~Copyable, Sendable {
   public mutating func add(
     _ packet: inout PacketBuffer, headers: PacketHeaders, now: Int64, user: UInt32
   ) -> ReassemblyResult {
-    // Of IPv6 packets, those with any extension header: connection tracking finds fragment headers
-    // where the decoder does not.
-    guard headers.isFragment || (headers.family == .ipv6 && headers.hasOptions) else {
-      return .notAFragment
-    }
+    guard headers.isFragment || headers.fragmentHeaderOffset >= 0 else { return .notAFragment }
     return addFragment(&packet, headers: headers, now: now, user: user)
   }
 
@@ -129,22 +125,24 @@ extension FragmentStore {
       family: family, user: queue.key.user, deadlineNanoseconds: queue.deadlineNanoseconds)
   }
 
-  /// What the fragments of a complete queue say about leaving again.
-  func info(_ queue: FragmentQueue, maxFragmentSize: Int, dontFragment: Bool) -> ReassembledInfo {
-    let first = fragment(queue.first)
-    var laterSizes = FragmentSizes()
-    var shortest = Int.max
-    var at = first.next
+  /// What the sizes of a complete queue say about leaving again.
+  func info(
+    _ queue: FragmentQueue, maxFragmentSize: Int, dontFragment: Bool, headroom: Int
+  ) -> ReassembledInfo {
+    // A router takes 16 bytes before each fragment for the link header.
+    let spare = headroom - 16
+    var sizes = FragmentSizes()
+    var longest = Int.max
+    var at = queue.first
     while at != FragmentPool.none {
       let fragment = fragment(at)
-      laterSizes.append(fragment.length)
-      shortest = Swift.min(shortest, fragment.headerLength)
+      sizes.append(fragment.length)
+      if fragment.offset > 0 { longest = Swift.min(longest, fragment.headerLength + spare) }
       at = fragment.next
     }
     return ReassembledInfo(
-      maxFragmentSize: maxFragmentSize, dontFragment: dontFragment,
-      firstLength: first.headerLength + first.length, laterSizes: laterSizes,
-      shortestLaterHeader: shortest)
+      maxFragmentSize: maxFragmentSize, dontFragment: dontFragment, sizes: sizes,
+      dataOffset: fragment(queue.first).headerLength, longestHeader: longest)
   }
 }
 

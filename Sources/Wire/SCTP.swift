@@ -41,7 +41,7 @@ public struct SCTPHeader: BitwiseCopyable, Sendable {
   public var checksum: UInt32
 
   /// Nil when fewer than 12 bytes lie between `offset` and `end`.
-  @inlinable
+  @inlinable @inline(__always)
   public init?(_ bytes: RawSpan, at offset: Int, end: Int) {
     guard offset >= 0, end <= bytes.byteCount, offset <= end &- SCTPField.headerLength else {
       return nil
@@ -65,7 +65,7 @@ public struct SCTPChunk: BitwiseCopyable, Sendable {
   public var offset: Int
 
   /// The chunk at `offset`; nil when fewer than 4 bytes lie before `end`.
-  @inlinable
+  @inlinable @inline(__always)
   public init?(_ bytes: RawSpan, at offset: Int, end: Int) {
     guard offset >= 0, end <= bytes.byteCount, offset <= end &- 4 else { return nil }
     type = bytes.uint8(at: offset)

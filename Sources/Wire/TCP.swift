@@ -50,7 +50,7 @@ public struct TCPHeader: BitwiseCopyable, Sendable {
   public var urgentPointer: UInt16
 
   /// Nil when fewer than 20 bytes, or less than the header says, lie between `offset` and `end`.
-  @inlinable
+  @inlinable @inline(__always)
   public init?(_ bytes: RawSpan, at offset: Int, end: Int) {
     guard offset >= 0, end <= bytes.byteCount, offset <= end &- TCPField.minimumLength else {
       return nil

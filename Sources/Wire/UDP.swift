@@ -23,7 +23,7 @@ public struct UDPHeader: BitwiseCopyable, Sendable {
   public var checksum: UInt16
 
   /// Nil when fewer than 8 bytes lie between `offset` and `end`.
-  @inlinable
+  @inlinable @inline(__always)
   public init?(_ bytes: RawSpan, at offset: Int, end: Int) {
     guard offset >= 0, end <= bytes.byteCount, offset <= end &- UDPField.headerLength else {
       return nil
@@ -43,7 +43,7 @@ public struct TransportPorts: BitwiseCopyable, Hashable, Sendable {
   public var destination: UInt16
 
   /// Nil when fewer than 4 bytes lie between `offset` and `end`.
-  @inlinable
+  @inlinable @inline(__always)
   public init?(_ bytes: RawSpan, at offset: Int, end: Int) {
     guard offset >= 0, end <= bytes.byteCount, offset <= end &- 4 else { return nil }
     source = bytes.uint16(at: offset)

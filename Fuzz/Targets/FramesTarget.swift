@@ -1,0 +1,187 @@
+// Fuzz target (a): any frames through the whole firewall, link layer to what leaves. Beyond not
+// crashing it holds the engine to what must be true of every packet and of the table.
+
+import Conntrack
+import Firewall
+import PacketForge
+import Ruleset
+import Wire
+
+/// Takes what leaves and checks it.
+struct CheckingSink: PacketSink {
+  /// Whether the packet under way came in with a right transport checksum (nil: none to check).
+  var arrivedRight: Bool?
+  var arrived: Packet?
+  var emitted: [(packet: Packet, interface: InterfaceID)] = []
+
+  mutating func emit(_ bytes: RawSpan, through interface: InterfaceID, isAnswer: Bool) {
+    let packet = Packet(bytes: bytes.array)
+    var headers = PacketHeaders()
+    let drop = PacketHeaders.decode(bytes, into: &headers)
+    // What was sent to a group and redirected is answered in the group's name.
+    if let drop, drop != .multicastSource {
+      broken("a packet leaves that no host would take (\(drop))", packet)
+    }
+    if drop == nil && headers.end != bytes.byteCount {
+      broken("a packet leaves with bytes behind its end", packet)
+    }
+    if !packet.headerChecksumIsRight { broken("a wrong header checksum leaves", packet) }
+    if isAnswer || arrivedRight == true {
+      if packet.transportChecksumIsRight == false {
+        broken("a wrong transport checksum leaves", packet)
+      }
+    }
+    emitted.append((packet, interface))
+  }
+
+  func broken(_ what: String, _ packet: Packet) -> Never {
+    fatalError("\(what): \(packet); arrived as \(arrived.map(\.description) ?? "nothing")")
+  }
+}
+
+/// Hears everything and keeps nothing, so that the paths that tell observers run.
+struct CountingObserver: FirewallObserver {
+  static var isActive: Bool { true }
+  var asked = 0
+  var logged = 0
+  mutating func asked(_ rule: RuleReference, matched: Bool) { asked += 1 }
+  mutating func entered(chain: Int32) {}
+  mutating func returned(chain: Int32) {}
+  mutating func logged(_ rule: RuleReference, log: Int, context: MatchContext) { logged += 1 }
+  mutating func willAsk(_ table: TableName, _ chain: BuiltInChain, _ family: AddressFamily) {}
+  mutating func decided(_ table: TableName, _ chain: BuiltInChain, _ verdict: RuleVerdict) {}
+  mutating func beginAnswer() {}
+  mutating func endAnswer() {}
+}
+
+/// A firewall under test and its clock.
+public struct FrameRun: ~Copyable {
+  private var firewall: Firewall
+  private var interfaces: [InterfaceID] = []
+  private var packet = PacketBuffer()
+  private var now: Int64 = 1_700_000_000_000_000_000
+  /// A digest of everything that came out: the same frames must give the same.
+  public private(set) var digest: UInt64 = 0xcbf2_9ce4_8422_2325
+  public private(set) var verdicts: [PacketVerdict: Int] = [:]
+  /// What the last frame made leave, for whoever wants to answer it.
+  public private(set) var emitted: [(packet: Packet, interface: Int)] = []
+
+  public init(seed: UInt64 = 1) {
+    firewall = FuzzHost.firewall(seed: seed)
+    firewall.tracker.recordsEvents = true
+    for name in FrameRecord.interfaceNames { interfaces.append(firewall.interface(named: name)) }
+  }
+
+  /// Shows the firewall one frame.
+  public mutating func show(_ record: FrameRecord) {
+    now += record.pause
+    emitted.removeAll(keepingCapacity: true)
+    var frame = record.frame
+    let linkType = record.flags.contains(.isEthernet) ? 1 : 101
+    if record.flags.contains(.repairsChecksums) {
+      let link = LinkFrame.decode(frame.rawSpan, linkType: linkType)
+      if link.family != nil {
+        var packet = Packet(bytes: Array(frame[link.networkOffset...]))
+        packet.repairChecksums()
+        frame.replaceSubrange(link.networkOffset..., with: packet.bytes)
+      }
+    }
+    let link = LinkFrame.decode(frame.rawSpan, linkType: linkType)
+    guard let family = link.family else { return }
+    let bytes = frame.rawSpan.slice(
+      link.networkOffset..<link.networkOffset + link.networkLength)
+    guard packet.assign(bytes) else { return }
+    var arrival = Arrival(
+      interface: interfaces[record.interface], family: family, timeNanoseconds: now)
+    arrival.sourceMAC = link.sourceMAC
+    if let destination = link.destinationMAC, destination >> 40 & 1 == 1 {
+      arrival.packetType = destination == 0xffff_ffff_ffff ? .broadcast : .multicast
+    }
+    var sink = CheckingSink()
+    let arrived = Packet(bytes: bytes.array)
+    sink.arrived = arrived
+    sink.arrivedRight = arrived.transportChecksumIsRight
+    var observer = CountingObserver()
+    let outcome =
+      record.flags.contains(.isOutput)
+      ? firewall.send(&packet, arrival, to: &sink, observer: &observer)
+      : firewall.receive(&packet, arrival, to: &sink, observer: &observer)
+    verdicts[outcome.verdict, default: 0] += 1
+    if outcome.verdict != .accept && sink.emitted.contains(where: { $0.packet == arrived }) {
+      sink.broken("a packet that was not accepted leaves", arrived)
+    }
+    mix(UInt64(outcome.verdict.rawValue) << 8 | UInt64(outcome.ctState?.rawValue ?? 9))
+    for (packet, interface) in sink.emitted {
+      mix(UInt64(bitPattern: Int64(interface.rawValue)))
+      for byte in packet.bytes { mix(UInt64(byte)) }
+      emitted.append((packet, interfaces.firstIndex(of: interface) ?? 3))
+    }
+    for event in firewall.tracker.takeEvents() { mix(UInt64(event.connection.id)) }
+  }
+
+  private mutating func mix(_ value: UInt64) {
+    digest = (digest ^ value) &* 0x100_0000_01b3
+  }
+
+  /// Holds the table to what must always be true of it.
+  public mutating func checkTable() {
+    let connections = firewall.tracker.connections()
+    if connections.count > firewall.tracker.count || firewall.tracker.count > FuzzHost.tableLimit {
+      fatalError("the table counts \(firewall.tracker.count), lists \(connections.count)")
+    }
+    var tuples: Set<Tuple> = []
+    for connection in connections {
+      if !connection.status.contains(.confirmed) { fatalError("unconfirmed: \(connection)") }
+      // A packet to its own sender, port and all, is its own answer: one tuple for both directions.
+      let isItsOwnAnswer = connection.original == connection.reply
+      if !tuples.insert(connection.original).inserted
+        || !isItsOwnAnswer && !tuples.insert(connection.reply).inserted
+      {
+        fatalError("two connections of one tuple: \(connection)")
+      }
+      for tuple in [connection.original, connection.reply]
+      where !finds(tuple) {
+        fatalError("listed but not found: \(tuple)")
+      }
+    }
+  }
+
+  /// Whether a connection of this tuple is found: by one that is not number 0, or not number 1.
+  private mutating func finds(_ tuple: Tuple) -> Bool {
+    firewall.tracker.isTaken(tuple, except: ConnectionNumber(rawValue: 0))
+      || firewall.tracker.isTaken(tuple, except: ConnectionNumber(rawValue: 1))
+  }
+
+  /// No connection outlives all timeouts.
+  public mutating func expireEverything() {
+    firewall.advance(to: now + 600_000 * 1_000_000_000)
+    if firewall.tracker.count != 0 {
+      fatalError("\(firewall.tracker.count) connections outlive every timeout")
+    }
+  }
+}
+
+/// The fuzz targets: each takes any bytes, and traps where the engine is wrong.
+public enum FuzzTarget: String, CaseIterable, Sendable {
+  case frames
+  case capture
+  case ruleset
+
+  /// - Returns: a digest of what came out, the same for the same bytes.
+  @discardableResult
+  public func run(_ bytes: [UInt8]) -> UInt64 {
+    switch self {
+    case .frames: FuzzTarget.runFrames(bytes)
+    case .capture: FuzzTarget.runCapture(bytes)
+    case .ruleset: FuzzTarget.runRuleset(bytes)
+    }
+  }
+
+  static func runFrames(_ bytes: [UInt8]) -> UInt64 {
+    var run = FrameRun()
+    for record in FrameRecord.records(bytes) { run.show(record) }
+    run.checkTable()
+    run.expireEverything()
+    return run.digest
+  }
+}

@@ -1,0 +1,60 @@
+# For people and CI: what there is to do with this repository. Every target works in a fresh clone,
+# installs what it needs where that is missing (Debian), and needs nothing but Swift besides.
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+SWIFT ?= swift
+# Seconds each fuzz target runs in `make fuzz`; frames in `make fuzz-frames`; where random choices
+# begin, and packets in the capture of `make bench`.
+SECONDS ?= 60
+COUNT ?= 10000000
+SEED ?= 1
+PACKETS ?= 1000000
+
+build_packages = libpcap-dev zlib1g-dev
+test_packages = $(build_packages) iproute2 iptables nftables conntrack
+
+release = $(SWIFT) build -c release
+# One scratch directory for fuzzing: everything in it is compiled to be watched by libFuzzer.
+fuzzing = $(SWIFT) build -c release --scratch-path .build/fuzzing \
+	-Xswiftc -sanitize=fuzzer -Xswiftc -parse-as-library -Xswiftc -DLIBFUZZER
+
+.PHONY: help run build test lint format fuzz fuzz-frames bench install uninstall clean
+help:
+	@echo "make run       build, and replay Examples/home-router"
+	@echo "make test      lint and all tests"
+	@echo "make lint      style alone"
+	@echo "make fuzz      libFuzzer on every fuzz target, SECONDS=$(SECONDS) each"
+	@echo "make fuzz-frames  COUNT=$(COUNT) random and mutated frames through the firewall"
+	@echo "make bench     time the replay of PACKETS=$(PACKETS) packets"
+	@echo "make install   the weir command into PREFIX=$(PREFIX)"
+
+run: build
+	$$($(release) --show-bin-path)/weir replay Examples/home-router/capture.pcapng \
+		--host Examples/home-router/host --table
+
+build:
+	@scripts/install-missing "the build" $(build_packages)
+	$(release) --product weir
+
+lint:
+	$(SWIFT) format lint --strict -r Sources Tests Package.swift
+
+format:
+	$(SWIFT) format -i -r Sources Tests Package.swift
+
+test: lint
+	@scripts/install-missing "the tests" $(test_packages)
+	$(SWIFT) build --build-tests
+	$(SWIFT) test --skip-build
+
+install: build
+	install -d $(DESTDIR)$(PREFIX)/bin
+	install -m 755 $$($(release) --show-bin-path)/weir $(DESTDIR)$(PREFIX)/bin/weir
+
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/weir
+
+clean:
+	$(SWIFT) package clean
+	rm -rf .build/fuzzing

@@ -1,0 +1,287 @@
+// The table: records by number, found by either of their tuples, freed when their time is over.
+// Everything has a limit set at the start; after it, nothing is allocated.
+
+import Wire
+
+/// Storage and index of all connections. A record begins *unconfirmed*: it has a number but no tuple
+/// finds it. `confirm` files it under both tuples and arms its timer; `release` gives one up that
+/// never was confirmed; `remove` takes a confirmed one out.
+struct ConnectionTable: ~Copyable {
+  let records: FlatArray<Record>
+  let wide: FlatArray<WideAddresses>
+  let counters: FlatArray<CounterPair>
+  let timestamps: FlatArray<Timestamps>
+  let index: TableIndex
+  let hash: TupleHash
+  var wheel = TimerWheel()
+  var sources: SourceIndex
+
+  let capacity: Int
+  /// Records in use, unconfirmed ones included.
+  private(set) var count = 0
+  /// Records that have never been used begin here.
+  private var firstUnused = 0
+  /// Head of the list of freed records, plus one; 0: empty.
+  private var freeHead: UInt32 = 0
+  private var nextID: UInt32 = 1
+
+  /// - Parameter capacity: how many connections at most, 1 to 2^30.
+  init(capacity: Int, seed: inout SeededGenerator) {
+    precondition(capacity > 0 && capacity <= 1 << 30)
+    self.capacity = capacity
+    records = FlatArray(count: capacity)
+    wide = FlatArray(count: capacity)
+    counters = FlatArray(count: capacity)
+    timestamps = FlatArray(count: capacity)
+    index = TableIndex(entries: 2 * capacity)
+    hash = TupleHash(seed: &seed)
+    sources = SourceIndex(capacity: capacity)
+  }
+
+  // MARK: Tuples
+
+  @inline(__always)
+  func tuple(_ record: Int, _ direction: Direction) -> Tuple {
+    let protocolNumber = records[record].protocolNumber
+    let isOriginal = direction == .original
+    let sourcePort =
+      isOriginal ? records[record].originalSourcePort : records[record].replySourcePort
+    let destinationPort =
+      isOriginal ? records[record].originalDestinationPort : records[record].replyDestinationPort
+    if records[record].family == AddressFamily.ipv6.rawValue {
+      return Tuple(
+        source: isOriginal ? wide[record].originalSource : wide[record].replySource,
+        destination: isOriginal ? wide[record].originalDestination : wide[record].replyDestination,
+        sourcePort: sourcePort, destinationPort: destinationPort, protocolNumber: protocolNumber,
+        family: .ipv6)
+    }
+    return Tuple(
+      source: IPAddress(
+        ipv4: isOriginal ? records[record].originalSource : records[record].replySource),
+      destination: IPAddress(
+        ipv4: isOriginal ? records[record].originalDestination : records[record].replyDestination),
+      sourcePort: sourcePort, destinationPort: destinationPort, protocolNumber: protocolNumber,
+      family: .ipv4)
+  }
+
+  func setTuple(_ record: Int, _ direction: Direction, _ tuple: Tuple) {
+    records[record].protocolNumber = tuple.protocolNumber
+    records[record].family = tuple.family.rawValue
+    let isWide = tuple.family == .ipv6
+    switch direction {
+    case .original:
+      records[record].originalSourcePort = tuple.sourcePort
+      records[record].originalDestinationPort = tuple.destinationPort
+      records[record].originalSource = isWide ? 0 : tuple.source.ipv4
+      records[record].originalDestination = isWide ? 0 : tuple.destination.ipv4
+      if isWide {
+        wide[record].originalSource = tuple.source
+        wide[record].originalDestination = tuple.destination
+      }
+    case .reply:
+      records[record].replySourcePort = tuple.sourcePort
+      records[record].replyDestinationPort = tuple.destinationPort
+      records[record].replySource = isWide ? 0 : tuple.source.ipv4
+      records[record].replyDestination = isWide ? 0 : tuple.destination.ipv4
+      if isWide {
+        wide[record].replySource = tuple.source
+        wide[record].replyDestination = tuple.destination
+      }
+    }
+  }
+
+  @inline(__always)
+  private func holds(_ reference: IndexReference, _ wanted: Tuple, _ zone: UInt16) -> Bool {
+    let record = reference.record
+    return records[record].zone == zone && tuple(record, reference.direction) == wanted
+  }
+
+  // MARK: Finding
+
+  /// The confirmed connection that has `tuple` in one of its directions, expired or not.
+  /// - Complexity: O(1) expected.
+  @inline(__always)
+  func find(_ tuple: Tuple, zone: UInt16) -> IndexReference? {
+    index.find(hash(tuple, zone: zone)) { holds($0, tuple, zone) }
+  }
+
+  // MARK: Life of a record
+
+  /// Takes a record for a new, unconfirmed connection. Nil when the table is full.
+  mutating func allocate(original: Tuple, reply: Tuple, zone: UInt16) -> Int? {
+    let record: Int
+    if freeHead != 0 {
+      record = Int(freeHead - 1)
+      freeHead = records[record].next
+    } else if firstUnused < capacity {
+      record = firstUnused
+      firstUnused += 1
+    } else {
+      return nil
+    }
+    count += 1
+    records[record] = Record()
+    records[record].timerSlot = TimerWheel.unarmed
+    records[record].zone = zone
+    records[record].id = nextID
+    nextID &+= 1
+    setTuple(record, .original, original)
+    setTuple(record, .reply, reply)
+    return record
+  }
+
+  /// Files an unconfirmed record under both its tuples and arms its timer. False, and nothing
+  /// changed, when another connection has one of the tuples.
+  mutating func confirm(_ record: Int) -> Bool {
+    let zone = records[record].zone
+    let original = tuple(record, .original)
+    let reply = tuple(record, .reply)
+    let originalHash = hash(original, zone: zone)
+    let replyHash = hash(reply, zone: zone)
+    if index.find(originalHash, { holds($0, original, zone) }) != nil
+      || index.find(replyHash, { holds($0, reply, zone) }) != nil
+    {
+      return false
+    }
+    guard index.insert(originalHash, IndexReference(record: record, direction: .original)) else {
+      return false
+    }
+    guard index.insert(replyHash, IndexReference(record: record, direction: .reply)) else {
+      index.remove(originalHash, IndexReference(record: record, direction: .original))
+      return false
+    }
+    records[record].status.insert(.confirmed)
+    arm(record)
+    return true
+  }
+
+  /// Takes a confirmed record out of the index and frees it.
+  mutating func remove(_ record: Int) {
+    unfile(record)
+    release(record)
+  }
+
+  /// Takes a confirmed record out of the index and off the wheel, but keeps it.
+  mutating func unfile(_ record: Int) {
+    let zone = records[record].zone
+    index.remove(
+      hash(tuple(record, .original), zone: zone),
+      IndexReference(record: record, direction: .original))
+    index.remove(
+      hash(tuple(record, .reply), zone: zone), IndexReference(record: record, direction: .reply))
+    disarm(record)
+  }
+
+  /// Frees a record that no tuple finds.
+  mutating func release(_ record: Int) {
+    precondition(records[record].family != 0, "released twice")
+    sources.remove(record, records)
+    records[record].family = 0
+    records[record].next = freeHead
+    freeHead = UInt32(record) + 1
+    count -= 1
+  }
+
+  // MARK: Timers
+
+  mutating func arm(_ record: Int) {
+    let slot = wheel.slot(for: records[record].deadline)
+    let head = wheel.heads[slot]
+    records[record].next = head
+    records[record].previous = 0
+    if head != 0 { records[Int(head - 1)].previous = UInt32(record) + 1 }
+    wheel.heads[slot] = UInt32(record) + 1
+    records[record].timerSlot = UInt16(slot)
+    wheel.count(1, in: slot)
+  }
+
+  mutating func disarm(_ record: Int) {
+    let slot = records[record].timerSlot
+    if slot == TimerWheel.unarmed { return }
+    let next = records[record].next
+    let previous = records[record].previous
+    if next != 0 { records[Int(next - 1)].previous = previous }
+    if previous != 0 {
+      records[Int(previous - 1)].next = next
+    } else {
+      wheel.heads[Int(slot)] = next
+    }
+    records[record].timerSlot = TimerWheel.unarmed
+    wheel.count(-1, in: Int(slot))
+  }
+
+  /// Sets a confirmed record's deadline. Later ones cost a store; an earlier one moves the record.
+  @inline(__always)
+  mutating func setDeadline(_ record: Int, _ deadline: Int64) {
+    let earlier = deadline < records[record].deadline
+    records[record].deadline = deadline
+    if earlier {
+      disarm(record)
+      arm(record)
+    }
+  }
+
+  /// Moves the clock to `now` and calls `expire` with each record whose deadline has passed, at most
+  /// `limit` of them; `expire` must remove it. True when all that was due is done.
+  mutating func advance(
+    to now: Int64, limit: Int, _ expire: (inout ConnectionTable, Int) -> Void
+  ) -> Bool {
+    let target = now >> TimerWheel.tickShift
+    if wheel.tick == .min { wheel.tick = target }
+    var left = limit
+    while wheel.tick < target {
+      let slot = wheel.fineSlot(of: wheel.tick)
+      while wheel.heads[slot] != 0 {
+        if left == 0 { return false }
+        left -= 1
+        let record = Int(wheel.heads[slot] - 1)
+        if records[record].deadline <= now {
+          expire(&self, record)
+        } else {
+          rearm(record)
+        }
+      }
+      wheel.tick = wheel.nextTick(before: target)
+      // A slot of a coarser wheel is spread when time enters it, the coarsest first.
+      if let coarse = wheel.coarseSlot(entering: wheel.tick) { spread(coarse) }
+      if let middle = wheel.middleSlot(entering: wheel.tick) { spread(middle) }
+    }
+    return true
+  }
+
+  /// Calls `expire` with each record that is due within the tick that has not wholly passed yet.
+  /// - Complexity: O(records due in the same millisecond).
+  mutating func expireWithinTick(_ now: Int64, _ expire: (inout ConnectionTable, Int) -> Void) {
+    var next = wheel.heads[wheel.fineSlot(of: wheel.tick)]
+    while next != 0 {
+      let record = Int(next - 1)
+      next = records[record].next
+      if records[record].deadline <= now { expire(&self, record) }
+    }
+  }
+
+  private mutating func rearm(_ record: Int) {
+    disarm(record)
+    arm(record)
+  }
+
+  /// Hangs every record of a slot again, where its deadline now belongs.
+  private mutating func spread(_ slot: Int) {
+    var next = wheel.heads[slot]
+    while next != 0 {
+      let record = Int(next - 1)
+      next = records[record].next
+      rearm(record)
+    }
+  }
+
+  // MARK: Walking
+
+  /// Every confirmed record's number, in no particular order.
+  func forEachConfirmed(_ body: (Int) -> Void) {
+    for record in 0..<firstUnused
+    where records[record].family != 0 && records[record].status.contains(.confirmed) {
+      body(record)
+    }
+  }
+}

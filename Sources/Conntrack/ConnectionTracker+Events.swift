@@ -1,0 +1,83 @@
+// What listeners hear, and copies of entries for everyone who looks at the table.
+
+import Wire
+
+extension ConnectionTracker {
+  /// The events since the last call, oldest first.
+  public mutating func takeEvents() -> [ConnectionEvent] {
+    defer { events.removeAll(keepingCapacity: true) }
+    return events
+  }
+
+  /// Tells listeners what has changed since they last heard of a connection.
+  @inline(__always)
+  mutating func tell(_ record: Int) {
+    let pending = table.records[record].pendingEvents
+    if pending.isEmpty || !recordsEvents { return }
+    table.records[record].pendingEvents = []
+    var connection = ConnectionTracker.connection(table, record, now: now)
+    let isNew = pending.contains(.created)
+    // An update tells of the state only where that is what changed.
+    if !isNew && !pending.contains(.protocolState) { connection.protocolState = .none }
+    var event = ConnectionEvent(
+      kind: isNew ? .new : .update, connection: connection, timeNanoseconds: now)
+    event.markChanged = pending.contains(.mark)
+    events.append(event)
+  }
+
+  mutating func tellDestroyed(_ record: Int) {
+    guard recordsEvents else { return }
+    events.append(
+      ConnectionEvent(
+        kind: .destroy,
+        connection: ConnectionTracker.connection(table, record, now: now, stop: now),
+        timeNanoseconds: now))
+  }
+
+  /// A copy of one connection as it is now. Nil for `.none`.
+  public func connection(_ number: ConnectionNumber) -> Connection? {
+    number.isNone ? nil : ConnectionTracker.connection(table, number.index, now: now)
+  }
+
+  /// Every confirmed connection whose time is not over, oldest first.
+  /// - Complexity: O(n log n).
+  public func connections() -> [Connection] {
+    var all: [Connection] = []
+    all.reserveCapacity(table.count)
+    table.forEachConfirmed { record in
+      if table.records[record].deadline > now {
+        all.append(ConnectionTracker.connection(table, record, now: now))
+      }
+    }
+    all.sort { $0.id < $1.id }
+    return all
+  }
+
+  /// How many records are in use, unconfirmed and expired ones included (`conntrack -C`).
+  public var count: Int { table.count }
+
+  static func connection(
+    _ table: borrowing ConnectionTable, _ record: Int, now: Int64, stop: Int64? = nil
+  ) -> Connection {
+    let stored = table.records[record]
+    var connection = Connection(
+      original: table.tuple(record, .original), reply: table.tuple(record, .reply))
+    connection.status = stored.status
+    connection.timeoutNanoseconds = max(0, stored.deadline - now)
+    connection.mark = stored.mark
+    connection.zone = stored.zone
+    connection.id = stored.id
+    if stored.protocolNumber == IPProtocolNumber.tcp {
+      connection.protocolState = .tcp(stored.tcp.state)
+    }
+    if stored.extensions.contains(.counters) {
+      connection.originalCounters = table.counters[record].original
+      connection.replyCounters = table.counters[record].reply
+    }
+    if stored.extensions.contains(.timestamps) {
+      connection.startNanoseconds = table.timestamps[record].start
+      connection.stopNanoseconds = stop
+    }
+    return connection
+  }
+}

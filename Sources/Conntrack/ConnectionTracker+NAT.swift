@@ -1,0 +1,129 @@
+// What NAT needs of the table: the tuples of a connection, whether a tuple is taken, and the
+// connections one source already has.
+
+import Wire
+
+extension ConnectionTracker {
+  public func tuple(_ number: ConnectionNumber, _ direction: Direction) -> Tuple {
+    table.tuple(number.index, direction)
+  }
+
+  public func status(_ number: ConnectionNumber) -> ConnectionStatus {
+    table.records[number.index].status
+  }
+
+  public func addStatus(_ number: ConnectionNumber, _ status: ConnectionStatus) {
+    table.records[number.index].status.formUnion(status)
+  }
+
+  /// Replaces the reply tuple of an unconfirmed connection: what NAT does, and all it may do.
+  public func setReply(_ number: ConnectionNumber, _ tuple: Tuple) {
+    precondition(!table.records[number.index].status.contains(.confirmed))
+    table.setTuple(number.index, .reply, tuple)
+  }
+
+  /// Whether a reply tuple is taken by a connection other than `number`.
+  public mutating func isTaken(_ tuple: Tuple, except number: ConnectionNumber) -> Bool {
+    guard let found = findLiving(tuple, zone: zone(number)) else { return false }
+    return found.record != number.index
+  }
+
+  public func zone(_ number: ConnectionNumber) -> UInt16 { table.records[number.index].zone }
+  public func mark(_ number: ConnectionNumber) -> UInt32 { table.records[number.index].mark }
+
+  public func setMark(_ number: ConnectionNumber, _ mark: UInt32) {
+    if table.records[number.index].mark == mark { return }
+    table.records[number.index].mark = mark
+    note(number.index, .mark)
+  }
+
+  /// Seconds until a connection expires, rounded down.
+  public func timeoutSeconds(_ number: ConnectionNumber) -> UInt32 {
+    UInt32(clamping: max(0, table.records[number.index].deadline - now) / 1_000_000_000)
+  }
+
+  /// A rule has answered a packet of this TCP connection with a reset: the connection is closed,
+  /// whatever either end will say.
+  public mutating func closeAfterReset(_ number: ConnectionNumber) {
+    let record = number.index
+    let stored = table.records[record]
+    guard stored.protocolNumber == IPProtocolNumber.tcp, stored.status.contains(.confirmed),
+      !stored.status.contains(.dying)
+    else { return }
+    if stored.tcp.state != .close { note(record, .protocolState) }
+    table.records[record].tcp.state = .close
+    table.setDeadline(record, now + settings.tcpTimeoutClose)
+    tell(record)
+  }
+
+  /// The out interface a MASQUERADE was bound on.
+  public func masqueradeInterface(_ number: ConnectionNumber) -> Int? {
+    let stored = table.records[number.index].masqueradeInterface
+    return stored == 0 ? nil : Int(stored) - 1
+  }
+
+  public func setMasqueradeInterface(_ number: ConnectionNumber, _ interface: Int) {
+    table.records[number.index].masqueradeInterface = UInt16(clamping: interface + 1)
+  }
+
+  /// Files a connection under its original source.
+  public func fileBySource(_ number: ConnectionNumber) {
+    let tuple = table.tuple(number.index, .original)
+    table.sources.insert(
+      number.index, hash: sourceHash(tuple, zone: zone(number)), table.records)
+  }
+
+  /// The translated source of another connection from the same source, if it satisfies `accept`.
+  public func mappedSource(
+    of tuple: Tuple, zone: UInt16, where accept: (_ address: IPAddress, _ port: UInt16) -> Bool
+  ) -> (address: IPAddress, port: UInt16)? {
+    var mapped: (IPAddress, UInt16)?
+    _ = table.sources.first(sourceHash(tuple, zone: zone)) { record in
+      let original = table.tuple(record, .original)
+      guard
+        original.source == tuple.source && original.sourcePort == tuple.sourcePort
+          && original.protocolNumber == tuple.protocolNumber && original.family == tuple.family
+          && table.records[record].zone == zone
+      else { return false }
+      let reply = table.tuple(record, .reply)
+      let port =
+        tuple.protocolNumber == IPProtocolNumber.icmp
+          || tuple.protocolNumber == IPProtocolNumber.icmpv6
+        ? reply.sourcePort : reply.destinationPort
+      guard accept(reply.destination, port) else { return false }
+      mapped = (reply.destination, port)
+      return true
+    }
+    return mapped
+  }
+
+  private func sourceHash(_ tuple: Tuple, zone: UInt16) -> UInt64 {
+    var source = tuple
+    source.destination = .any
+    source.destinationPort = 0
+    return table.hash(source, zone: zone)
+  }
+}
+
+extension ConnectionTracker {
+  /// A keyed hash of two addresses: for choices that must be the same for the same two hosts.
+  public func pairHash(_ a: IPAddress, _ b: IPAddress) -> UInt64 {
+    table.hash(
+      Tuple(
+        source: a, destination: b, sourcePort: 0, destinationPort: 0, protocolNumber: 0,
+        family: .ipv6), zone: 0)
+  }
+}
+
+extension ConnectionTracker {
+  /// The tuple that a packet seen after translation had before it. Nil where its connection is not
+  /// known.
+  public mutating func tupleBeforeTranslation(
+    _ bytes: RawSpan, _ headers: PacketHeaders
+  ) -> Tuple? {
+    // The answer to the packet is what the table has the other direction's tuple for.
+    guard let answer = Tuple(bytes, headers)?.inverted, let found = findLiving(answer, zone: 0)
+    else { return nil }
+    return table.tuple(found.record, found.direction.opposite)
+  }
+}

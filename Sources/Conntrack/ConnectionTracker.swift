@@ -1,0 +1,356 @@
+// The tracker: packets in, their connection and ctstate out. One per worker; it owns its table and
+// asks no clock: time comes in with every packet.
+
+import Wire
+
+/// Connection tracking for one network namespace.
+///
+/// The life of a packet here: `advance` moves the clock, `track` finds or begins its connection, and
+/// at the end of the packet's way `finish` either confirms the connection it began or forgets it.
+///
+/// After `init` nothing is allocated (event recording excepted, which is off unless asked for).
+public struct ConnectionTracker: ~Copyable {
+  public var settings: ConntrackSettings
+  public internal(set) var statistics = ConntrackStatistics()
+  var table: ConnectionTable
+  /// The latest time seen, nanoseconds; it never goes back.
+  public internal(set) var now: Int64 = 0
+  public var generator: SeededGenerator
+
+  /// Connections confirmed since the start.
+  public internal(set) var created: UInt64 = 0
+  /// Whether events are kept for `takeEvents`.
+  public var recordsEvents = false
+  var events: [ConnectionEvent] = []
+
+  /// - Parameters:
+  ///   - settings: `max` fixes the capacity of the table; 0 (no limit in the kernel) counts as the
+  ///     default.
+  ///   - seed: every choice (hash secret, ports) comes from it.
+  public init(settings: ConntrackSettings = ConntrackSettings(), seed: UInt64) {
+    self.settings = settings
+    var generator = SeededGenerator(seed: seed)
+    let capacity = settings.max == 0 ? 262_144 : min(settings.max, 1 << 30)
+    table = ConnectionTable(capacity: Int(capacity), seed: &generator)
+    self.generator = generator
+  }
+
+  // MARK: Time
+
+  /// The latest time there is (about the year 2190): no timeout added to it overflows.
+  public static let latestTime: Int64 = 6_900_000_000_000_000_000
+
+  /// Moves the clock to `time` (never back, never past `latestTime`) and expires what is due.
+  public mutating func advance(to time: Int64) {
+    now = max(now, min(time, ConnectionTracker.latestTime))
+    let now = now
+    let recordsEvents = recordsEvents
+    var expired: [ConnectionEvent] = []
+    let expire = { (table: inout ConnectionTable, record: Int) in
+      if recordsEvents {
+        let connection = ConnectionTracker.connection(table, record, now: now, stop: now)
+        expired.append(
+          ConnectionEvent(
+            kind: .destroy, connection: connection,
+            timeNanoseconds: table.records[record].deadline))
+      }
+      table.remove(record)
+    }
+    _ = table.advance(to: now, limit: .max, expire)
+    // Listeners hear of every expiry before the packet after it, so not even a tick later. Others do
+    // not see the difference: an expired record that is met counts as gone.
+    if recordsEvents { table.expireWithinTick(now, expire) }
+    events.append(contentsOf: expired)
+  }
+
+  // MARK: Tracking
+
+  /// Finds or begins the connection of a packet, defragmented, whose headers are decoded.
+  ///
+  /// - Complexity: O(1) expected.
+  /// - Returns: the packet's ctstate and connection. Whatever the packet's fate, give the result back
+  ///   to `finish`.
+  @inline(__always)
+  public mutating func track(
+    _ bytes: RawSpan, _ headers: PacketHeaders, hook: TrackingHook
+  ) -> Tracking {
+    let number = headers.transportProtocol
+    if number == IPProtocolNumber.icmp && headers.family == .ipv4
+      || number == IPProtocolNumber.icmpv6 && headers.family == .ipv6
+    {
+      if case .decided(let tracking) = judgeICMP(bytes, headers, hook) {
+        if tracking.state == .invalid { statistics.invalid += 1 }
+        return tracking
+      }
+    }
+    guard let tuple = Tuple(bytes, headers) else {
+      return invalid(.truncated(protocolNumber: number))
+    }
+    // A second round only where a finished connection gave way to a new one.
+    for _ in 0..<2 {
+      if let found = findLiving(tuple, zone: 0) {
+        switch trackKnown(found.record, found.direction, bytes, headers, hook) {
+        case .done(let tracking): return tracking
+        case .again: continue
+        }
+      }
+      return begin(tuple, bytes, headers, hook)
+    }
+    return begin(tuple, bytes, headers, hook)
+  }
+
+  private enum Round {
+    case done(Tracking)
+    case again
+  }
+
+  @inline(__always)
+  private mutating func trackKnown(
+    _ record: Int, _ direction: Direction, _ bytes: RawSpan, _ headers: PacketHeaders,
+    _ hook: TrackingHook
+  ) -> Round {
+    var tracking = Tracking()
+    tracking.connection = ConnectionNumber(rawValue: UInt32(record))
+    tracking.direction = direction
+    let status = table.records[record].status
+    if direction == .reply || status.contains(.seenReply) {
+      tracking.state = .established
+    } else {
+      tracking.state = status.contains(.expected) ? .related : .new
+    }
+    if let reason = packetError(bytes, headers, hook) { return .done(invalid(reason)) }
+
+    switch dispatch(record, direction, isNew: false, bytes, headers) {
+    case .accept: break
+    case .ignore(let reason): tracking.reason = reason
+    case .invalid(let reason): return .done(invalid(reason))
+    case .reopen:
+      destroy(record)
+      return .again
+    case .close:
+      kill(record)
+      tracking.isDying = true
+    }
+    if direction == .reply && !status.contains(.seenReply) {
+      table.records[record].status.insert(.seenReply)
+      note(record, .reply)
+    }
+    return .done(tracking)
+  }
+
+  /// A connection that no entry knows.
+  private mutating func begin(
+    _ tuple: Tuple, _ bytes: RawSpan, _ headers: PacketHeaders, _ hook: TrackingHook
+  ) -> Tracking {
+    guard let reply = tuple.inverted else {
+      return invalid(
+        .icmpTypeNotTracked(
+          type: UInt8(tuple.destinationPort >> 8),
+          code: UInt8(truncatingIfNeeded: tuple.destinationPort)))
+    }
+    if let reason = packetError(bytes, headers, hook) { return invalid(reason) }
+    if settings.max != 0 && table.count >= settings.max && !dropEarly(tuple) {
+      statistics.drop += 1
+      return full()
+    }
+    guard let record = table.allocate(original: tuple, reply: reply, zone: 0) else {
+      statistics.drop += 1
+      return full()
+    }
+    if settings.acct != 0 {
+      table.counters[record] = CounterPair()
+      table.records[record].extensions.insert(.counters)
+    }
+    if settings.timestamp != 0 {
+      table.timestamps[record] = Timestamps()
+      table.records[record].extensions.insert(.timestamps)
+    }
+    var refusal: InvalidReason?
+    switch tuple.protocolNumber {
+    case IPProtocolNumber.tcp:
+      if let segment = TCPHeader(bytes, at: headers.transportOffset, end: headers.end) {
+        refusal = beginTCP(record, segment, bytes, headers)
+      }
+    case IPProtocolNumber.icmp, IPProtocolNumber.icmpv6:
+      let type = UInt8(tuple.destinationPort >> 8)
+      if !ICMPQuery.isRequest(type, protocolNumber: tuple.protocolNumber) {
+        refusal = .icmpReplyWithoutQuery(type: type)
+      }
+    default: break
+    }
+    if refusal == nil {
+      switch dispatch(record, .original, isNew: true, bytes, headers) {
+      case .accept, .ignore, .close, .reopen: break
+      case .invalid(let reason): refusal = reason
+      }
+    }
+    if let refusal {
+      table.release(record)
+      return invalid(refusal)
+    }
+    note(record, .created)
+    var tracking = Tracking()
+    tracking.connection = ConnectionNumber(rawValue: UInt32(record))
+    tracking.state = .new
+    tracking.isUnconfirmed = true
+    return tracking
+  }
+
+  /// What is wrong with a packet on its own.
+  @inline(__always)
+  private func packetError(
+    _ bytes: RawSpan, _ headers: PacketHeaders, _ hook: TrackingHook
+  ) -> InvalidReason? {
+    switch headers.transportProtocol {
+    case IPProtocolNumber.tcp: tcpError(bytes, headers, hook)
+    case IPProtocolNumber.udp: udpError(bytes, headers, hook)
+    case IPProtocolNumber.udpLite: udpLiteError(bytes, headers, hook)
+    default: nil
+    }
+  }
+
+  @inline(__always)
+  private mutating func dispatch(
+    _ record: Int, _ direction: Direction, isNew: Bool, _ bytes: RawSpan,
+    _ headers: PacketHeaders
+  ) -> TrackerVerdict {
+    switch headers.transportProtocol {
+    case IPProtocolNumber.tcp:
+      guard let segment = TCPHeader(bytes, at: headers.transportOffset, end: headers.end) else {
+        return .invalid(.truncated(protocolNumber: IPProtocolNumber.tcp))
+      }
+      return trackTCP(record, direction, segment, bytes, headers)
+    case IPProtocolNumber.udp, IPProtocolNumber.udpLite:
+      return trackUDP(record, direction, isNew: isNew, headers)
+    case IPProtocolNumber.icmp, IPProtocolNumber.icmpv6:
+      return trackICMPQuery(record, direction, headers)
+    case IPProtocolNumber.gre:
+      return trackGRE(record, direction, headers)
+    default:
+      return trackGeneric(record, direction, headers)
+    }
+  }
+
+  private mutating func invalid(_ reason: InvalidReason) -> Tracking {
+    statistics.invalid += 1
+    return .invalid(reason)
+  }
+
+  private func full() -> Tracking {
+    var tracking = Tracking.invalid(.tableFull(limit: settings.max))
+    tracking.mustDrop = true
+    return tracking
+  }
+
+  // MARK: The end of a packet's way
+
+  /// What became of a packet's connection when the packet had come to the end of its way.
+  public enum Confirmation: Sendable {
+    case done
+    /// Another connection has one of the tuples by now: the packet must be dropped.
+    case clash
+  }
+
+  /// Ends a packet's way.
+  /// - Parameter passed: whether it came through. Only then does a connection it began enter the
+  ///   table, and only then do listeners hear what it changed.
+  public mutating func finish(_ tracking: Tracking, passed: Bool) -> Confirmation {
+    if tracking.connection.isNone { return .done }
+    let record = tracking.connection.index
+    if tracking.isDying {
+      table.release(record)
+      return .done
+    }
+    guard passed else {
+      if tracking.isUnconfirmed { table.release(record) }
+      return .done
+    }
+    if tracking.isUnconfirmed {
+      guard table.confirm(record) else {
+        statistics.insertFailed += 1
+        statistics.drop += 1
+        table.release(record)
+        return .clash
+      }
+      created += 1
+      if table.records[record].extensions.contains(.timestamps) {
+        table.timestamps[record].start = now
+      }
+    }
+    tell(record)
+    return .done
+  }
+
+  // MARK: Finding and ending connections
+
+  /// The connection a tuple belongs to; one whose time is over is met here for the last time.
+  @inline(__always)
+  mutating func findLiving(_ tuple: Tuple, zone: UInt16) -> IndexReference? {
+    guard let found = table.find(tuple, zone: zone) else { return nil }
+    if table.records[found.record].deadline <= now {
+      destroy(found.record)
+      return nil
+    }
+    return found
+  }
+
+  /// Takes a confirmed connection out of the table and tells listeners.
+  mutating func destroy(_ record: Int) {
+    tellDestroyed(record)
+    table.remove(record)
+  }
+
+  /// Takes a connection out while a packet of it is still under way: no tuple finds it any more, but
+  /// the record stays until the packet is finished.
+  private mutating func kill(_ record: Int) {
+    tellDestroyed(record)
+    table.unfile(record)
+    table.records[record].status.insert(.dying)
+  }
+
+  /// Makes room for `tuple`: looks where the kernel would, in the eight hash buckets from its own on,
+  /// for a connection that is not assured.
+  private mutating func dropEarly(_ tuple: Tuple) -> Bool {
+    let hash = table.hash(tuple, zone: 0)
+    let buckets = UInt64(max(settings.buckets, 1))
+    let bucket = (hash >> 32) * buckets >> 32
+    // The hashes that fall into buckets `bucket` to `bucket + 7` of `buckets`.
+    let first = (bucket << 32) / buckets
+    let last = min(((bucket + 8) << 32) / buckets, 1 << 32) - 1
+    var victim: Int?
+    table.index.scan(from: first << 32, to: last << 32 | 0xffff_ffff) { reference in
+      let candidate = reference.record
+      if table.records[candidate].status.contains(.assured) { return false }
+      let place =
+        table.hash(table.tuple(candidate, reference.direction), zone: 0) >> 32
+      guard (first...last).contains(place) else { return false }
+      victim = candidate
+      return true
+    }
+    guard let victim else { return false }
+    destroy(victim)
+    statistics.earlyDrop += 1
+    return true
+  }
+
+  // MARK: What a packet changes
+
+  @inline(__always)
+  mutating func refresh(_ record: Int, _ direction: Direction, _ timeout: Int64, bytes: Int) {
+    table.setDeadline(record, now + timeout)
+    if table.records[record].extensions.contains(.counters) {
+      if direction == .original {
+        table.counters[record].original.packets += 1
+        table.counters[record].original.bytes += UInt64(bytes)
+      } else {
+        table.counters[record].reply.packets += 1
+        table.counters[record].reply.bytes += UInt64(bytes)
+      }
+    }
+  }
+
+  @inline(__always)
+  func note(_ record: Int, _ event: PendingEvents) {
+    if recordsEvents { table.records[record].pendingEvents.insert(event) }
+  }
+}

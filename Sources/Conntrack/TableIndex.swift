@@ -1,0 +1,154 @@
+// The hash index of the table: from a tuple's hash to the records that may hold it. Buckets are one
+// cache line of twelve slots; a slot is an eight-bit tag and a reference.
+
+import Wire
+
+/// A slot's reference: a record and which of its two tuples this slot is for.
+struct IndexReference: Hashable, BitwiseCopyable {
+  var rawValue: UInt32
+
+  @inline(__always)
+  init(record: Int, direction: Direction) {
+    rawValue = UInt32(truncatingIfNeeded: record) << 1 | UInt32(direction.rawValue)
+  }
+  @inline(__always) var record: Int { Int(rawValue >> 1) }
+  @inline(__always) var direction: Direction { rawValue & 1 == 0 ? .original : .reply }
+}
+
+/// One cache line: sixteen tag bytes (twelve used; 0 is empty) and twelve references. The last tag
+/// bytes count the entries that wanted this bucket, or came past it, and lie further on.
+struct IndexBucket: BitwiseCopyable {
+  static var slots: Int { 12 }
+  var tags: SIMD16<UInt8> = .zero
+  var references: InlineArray<12, UInt32> = .init(repeating: 0)
+
+  @inline(__always)
+  var overflow: UInt16 {
+    get { UInt16(tags[12]) | UInt16(tags[13]) << 8 }
+    set {
+      tags[12] = UInt8(truncatingIfNeeded: newValue)
+      tags[13] = UInt8(truncatingIfNeeded: newValue >> 8)
+    }
+  }
+
+  /// A bit for each slot whose tag is `tag`.
+  @inline(__always)
+  func matches(_ tag: UInt8) -> UInt32 {
+    let equal = tags .== SIMD16<UInt8>(repeating: tag)
+    var bits: UInt32 = 0
+    for slot in 0..<IndexBucket.slots where equal[slot] { bits |= 1 << UInt32(slot) }
+    return bits
+  }
+}
+
+struct TableIndex: ~Copyable {
+  private let buckets: FlatArray<IndexBucket>
+  private let bucketCount: Int
+
+  /// Room for `entries` slots at three quarters full.
+  init(entries: Int) {
+    bucketCount = entries / 9 + 2
+    buckets = FlatArray(count: bucketCount)
+  }
+
+  /// The bucket a hash belongs in: its upper half scaled to the number of buckets, so that hashes
+  /// near each other lie near each other.
+  @inline(__always) private func home(_ hash: UInt64) -> Int {
+    Int(truncatingIfNeeded: (hash >> 32) &* UInt64(bucketCount) >> 32)
+  }
+
+  @inline(__always) private func following(_ position: Int) -> Int {
+    position + 1 == bucketCount ? 0 : position + 1
+  }
+
+  /// The eight bits a slot keeps of a hash; never 0.
+  @inline(__always) private func tag(_ hash: UInt64) -> UInt8 {
+    let tag = UInt8(truncatingIfNeeded: hash)
+    return tag == 0 ? 1 : tag
+  }
+
+  /// Calls `body` with every reference whose hash may lie in `first...last`, until it returns true.
+  /// - Complexity: O(buckets between the two), and what they have pushed further on.
+  func scan(from first: UInt64, to last: UInt64, _ body: (IndexReference) -> Bool) {
+    var position = home(first)
+    let end = home(last)
+    for _ in 0..<bucketCount {
+      for slot in 0..<IndexBucket.slots where buckets[position].tags[slot] != 0 {
+        var reference = IndexReference(record: 0, direction: .original)
+        reference.rawValue = buckets[position].references[slot]
+        if body(reference) { return }
+      }
+      if position >= end && buckets[position].overflow == 0 { return }
+      position = following(position)
+    }
+  }
+
+  /// The first reference filed under `hash` that `isMatch` accepts.
+  /// - Complexity: O(1) expected: one bucket in nearly all cases.
+  @inline(__always)
+  func find(_ hash: UInt64, _ isMatch: (IndexReference) -> Bool) -> IndexReference? {
+    var position = home(hash)
+    let tag = tag(hash)
+    // At most all buckets, so that a full index cannot loop.
+    for _ in 0..<bucketCount {
+      var candidates = buckets[position].matches(tag)
+      while candidates != 0 {
+        let slot = candidates.trailingZeroBitCount
+        var reference = IndexReference(record: 0, direction: .original)
+        reference.rawValue = buckets[position].references[slot]
+        if isMatch(reference) { return reference }
+        candidates &= candidates &- 1
+      }
+      if buckets[position].overflow == 0 { return nil }
+      position = following(position)
+    }
+    return nil
+  }
+
+  /// Files `reference` under `hash`. False when no slot is free in the whole index.
+  func insert(_ hash: UInt64, _ reference: IndexReference) -> Bool {
+    let start = home(hash)
+    var position = start
+    for _ in 0..<bucketCount {
+      let free = buckets[position].matches(0)
+      if free != 0 {
+        let slot = free.trailingZeroBitCount
+        buckets[position].tags[slot] = tag(hash)
+        buckets[position].references[slot] = reference.rawValue
+        var passed = start
+        while passed != position {
+          buckets[passed].overflow &+= 1
+          passed = following(passed)
+        }
+        return true
+      }
+      position = following(position)
+    }
+    return false
+  }
+
+  /// Takes out the slot that holds `reference` under `hash`.
+  func remove(_ hash: UInt64, _ reference: IndexReference) {
+    let start = home(hash)
+    let tag = tag(hash)
+    var position = start
+    for _ in 0..<bucketCount {
+      var candidates = buckets[position].matches(tag)
+      while candidates != 0 {
+        let slot = candidates.trailingZeroBitCount
+        if buckets[position].references[slot] == reference.rawValue {
+          buckets[position].tags[slot] = 0
+          var passed = start
+          while passed != position {
+            buckets[passed].overflow &-= 1
+            passed = following(passed)
+          }
+          return
+        }
+        candidates &= candidates &- 1
+      }
+      if buckets[position].overflow == 0 { return }
+      position = following(position)
+    }
+  }
+}

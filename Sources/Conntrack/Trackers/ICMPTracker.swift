@@ -1,0 +1,102 @@
+// ICMP and ICMPv6: queries are connections of their own; errors belong to the connection of the
+// packet they quote.
+
+import Wire
+
+/// What is to be done with an ICMP message before it is looked up as a query.
+enum ICMPDisposition {
+  /// Look it up by its own tuple.
+  case query
+  case decided(Tracking)
+}
+
+extension ConnectionTracker {
+  mutating func judgeICMP(
+    _ bytes: RawSpan, _ headers: PacketHeaders, _ hook: TrackingHook
+  ) -> ICMPDisposition {
+    let number = headers.transportProtocol
+    guard let message = ICMPHeader(bytes, at: headers.transportOffset, end: headers.end) else {
+      return .decided(.invalid(.truncated(protocolNumber: number)))
+    }
+    if hook == .prerouting && settings.checksum != 0
+      && !InternetChecksum.transportIsValid(bytes, headers: headers)
+    {
+      return .decided(.invalid(.badChecksum(protocolNumber: number)))
+    }
+    if number == IPProtocolNumber.icmp {
+      if message.type > ICMPType.highestKnown {
+        return .decided(
+          .invalid(.icmpTypeNotTracked(type: message.type, code: message.code)))
+      }
+      if !ICMPType.isError(message.type) { return .query }
+    } else {
+      if ICMPQuery.isLinkBusiness(message.type) { return .decided(Tracking()) }
+      if !ICMPv6Type.isError(message.type) { return .query }
+    }
+    return .decided(trackICMPError(bytes, headers))
+  }
+
+  /// An error: RELATED to the connection of the packet it quotes, in the direction the error itself
+  /// travels.
+  private mutating func trackICMPError(
+    _ bytes: RawSpan, _ headers: PacketHeaders
+  ) -> Tracking {
+    guard let quoted = quotedTuple(bytes, headers), let inverse = quoted.inverted else {
+      return .invalid(.icmpErrorUnreadable)
+    }
+    guard let found = findLiving(inverse, zone: 0) else {
+      return .invalid(.icmpErrorForNothing)
+    }
+    if table.tuple(found.record, found.direction).destination != headers.destination {
+      return .invalid(.icmpErrorMisaddressed)
+    }
+    var tracking = Tracking()
+    tracking.connection = ConnectionNumber(rawValue: UInt32(found.record))
+    tracking.state = .related
+    tracking.direction = found.direction
+    return tracking
+  }
+
+  /// The tuple of the packet an ICMP error quotes, as far as it can be read.
+  private func quotedTuple(_ bytes: RawSpan, _ headers: PacketHeaders) -> Tuple? {
+    let inner = headers.transportOffset + ICMPField.inner
+    let end = headers.end
+    if headers.family == .ipv4 {
+      guard inner + IPv4Field.minimumLength <= end else { return nil }
+      let headerLength = Int(bytes.uint8(at: inner) & 0x0f) * 4
+      let fragment = bytes.uint16(at: inner + IPv4Field.fragment)
+      // Only a first fragment has the ports.
+      guard fragment & IPv4Field.offsetMask == 0 else { return nil }
+      return Tuple(
+        bytes, source: IPAddress(ipv4: bytes.uint32(at: inner + IPv4Field.source)),
+        destination: IPAddress(ipv4: bytes.uint32(at: inner + IPv4Field.destination)),
+        family: .ipv4,
+        protocolNumber: bytes.uint8(at: inner + IPv4Field.transportProtocol),
+        at: inner + headerLength, end: end)
+    }
+    guard inner + IPv6Field.length <= end else { return nil }
+    let nextHeader = bytes.uint8(at: inner + IPv6Field.nextHeader)
+    let walk = IPv6ExtensionWalk(
+      bytes, nextHeader: nextHeader, nextHeaderOffset: inner + IPv6Field.nextHeader,
+      at: inner + IPv6Field.length, end: end)
+    guard walk.transportOffset >= 0 else { return nil }
+    return Tuple(
+      bytes,
+      source: IPAddress(
+        high: bytes.uint64(at: inner + 8), low: bytes.uint64(at: inner + 16)),
+      destination: IPAddress(
+        high: bytes.uint64(at: inner + 24), low: bytes.uint64(at: inner + 32)),
+      family: .ipv6, protocolNumber: walk.transportProtocol, at: walk.transportOffset, end: end)
+  }
+
+  /// One query or answer.
+  mutating func trackICMPQuery(
+    _ record: Int, _ direction: Direction, _ headers: PacketHeaders
+  ) -> TrackerVerdict {
+    // The entry outlives the answer, so that a duplicate of it still belongs.
+    refresh(
+      record, direction, headers.family == .ipv4 ? settings.icmpTimeout : settings.icmpv6Timeout,
+      bytes: headers.end)
+    return .accept
+  }
+}

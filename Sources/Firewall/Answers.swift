@@ -1,0 +1,351 @@
+// What the host itself answers a packet with: ICMP errors and TCP resets, and their own way out. An
+// answer belongs to the connection of the packet it is about, in the other direction.
+
+import Conntrack
+import NAT
+import Ruleset
+import Wire
+
+extension Firewall {
+  // MARK: Reasons to answer
+
+  /// Answers a packet that a REJECT rule refused.
+  mutating func reject<Sink: PacketSink & ~Copyable, Observer: FirewallObserver & ~Copyable>(
+    _ packet: inout PacketBuffer, _ passage: inout Passage, _ sink: inout Sink,
+    _ observer: inout Observer
+  ) {
+    guard let (type, code) = passage.rejectWith.icmp else {
+      reset(packet, passage, &sink, &observer)
+      return
+    }
+    guard checksumAllowsAnswer(packet.bytes, passage.headers) else { return }
+    sendError(type, code, rest: 0, about: packet, passage, &sink, &observer)
+  }
+
+  /// Tells the sender of a packet that routing refused, if its kind of refusal is told.
+  mutating func answerUnroutable<
+    Sink: PacketSink & ~Copyable, Observer: FirewallObserver & ~Copyable
+  >(
+    _ reason: InputRouteDrop, _ packet: borrowing PacketBuffer, _ passage: Passage,
+    _ sink: inout Sink, _ observer: inout Observer
+  ) {
+    let isIPv4 = passage.headers.family == .ipv4
+    guard let code = isIPv4 ? reason.icmpCode : reason.icmpv6Code else { return }
+    if isIPv4 && !limiter.allowsRoutingError(to: passage.headers.source, now: now) { return }
+    let type = isIPv4 ? ICMPType.destinationUnreachable : ICMPv6Type.destinationUnreachable
+    sendError(type, code, rest: 0, about: packet, passage, &sink, &observer)
+  }
+
+  // MARK: ICMP
+
+  /// Sends an ICMP error about `packet` to its sender, if one may be sent.
+  mutating func sendError<Sink: PacketSink & ~Copyable, Observer: FirewallObserver & ~Copyable>(
+    _ type: UInt8, _ code: UInt8, rest: UInt32, about packet: borrowing PacketBuffer,
+    _ passage: Passage, _ sink: inout Sink, _ observer: inout Observer
+  ) {
+    guard !passage.isUnanswerable, !isGroup(passage.headers.destination, passage.headers.family),
+      let way = wayBack(passage),
+      let source = errorSource(passage, way),
+      limiter.allows(
+        type, code: code, to: passage.headers.source, passage.headers.family, now: now)
+    else { return }
+    guard var answer = answerBuffer.take() else { return }
+    if passage.headers.family == .ipv4 {
+      buildError(type, code, rest, packet, passage, from: source, &answer)
+    } else {
+      buildErrorIPv6(type, code, rest, packet, passage, from: source, way, &answer)
+    }
+    sendAnswer(&answer, to: passage, way, isError: true, &sink, &observer)
+    answerBuffer = consume answer
+  }
+
+  /// RFC 792: type, code, and as much of the packet as fits 576 bytes.
+  private mutating func buildError(
+    _ type: UInt8, _ code: UInt8, _ rest: UInt32, _ packet: borrowing PacketBuffer,
+    _ passage: Passage, from source: IPAddress, _ answer: inout PacketBuffer
+  ) {
+    let quoted = min(passage.headers.end, 576 - 28)
+    answer.resize(to: 28 + quoted)
+    // Precedence 6, internetwork control (RFC 1812 4.3.2.5); the type of service is the packet's.
+    startIPv4(
+      &answer, trafficClass: passage.headers.trafficClass & 0x1e | 0xc0,
+      identification: takeIdentification(), fragment: 0, IPProtocolNumber.icmp, from: source,
+      to: passage.headers.source)
+    answer.store8(type, at: 20)
+    answer.store8(code, at: 21)
+    answer.store16(0, at: 22)
+    answer.store32(rest, at: 24)
+    answer.copy(packet.bytes.slice(0..<quoted), at: 28)
+    let sum = InternetChecksum.sum(answer.bytes.slice(20..<answer.count))
+    answer.store16(InternetChecksum.checksum(sum), at: 22)
+  }
+
+  /// RFC 4443: the same, up to the minimum MTU of 1280.
+  private func buildErrorIPv6(
+    _ type: UInt8, _ code: UInt8, _ rest: UInt32, _ packet: borrowing PacketBuffer,
+    _ passage: Passage, from source: IPAddress, _ way: RouteResult, _ answer: inout PacketBuffer
+  ) {
+    let quoted = min(passage.headers.end, 1280 - 48)
+    answer.resize(to: 48 + quoted)
+    startIPv6(
+      &answer, IPProtocolNumber.icmpv6, from: source, to: passage.headers.source,
+      hopLimit: hopLimit(way))
+    answer.store8(type, at: 40)
+    answer.store8(code, at: 41)
+    answer.store16(0, at: 42)
+    answer.store32(rest, at: 44)
+    answer.copy(packet.bytes.slice(0..<quoted), at: 48)
+    let sum = InternetChecksum.sum(
+      answer.bytes.slice(40..<answer.count),
+      initial: InternetChecksum.pseudoHeader(
+        source: source, destination: passage.headers.source,
+        transportProtocol: IPProtocolNumber.icmpv6, length: answer.count - 40))
+    answer.store16(InternetChecksum.checksum(sum), at: 42)
+  }
+
+  // MARK: TCP
+
+  /// Answers a segment with the reset a closed port would send (RFC 9293 3.10.7.1).
+  private mutating func reset<
+    Sink: PacketSink & ~Copyable, Observer: FirewallObserver & ~Copyable
+  >(
+    _ packet: borrowing PacketBuffer, _ passage: Passage, _ sink: inout Sink,
+    _ observer: inout Observer
+  ) {
+    let headers = passage.headers
+    guard headers.transportProtocol == IPProtocolNumber.tcp, headers.fragmentOffset == 0,
+      !isGroup(headers.destination, headers.family),
+      headers.end - headers.transportOffset >= TCPField.minimumLength
+    else { return }
+    let at = headers.transportOffset
+    let flags = TCPFlags(rawValue: packet.uint8(at: at + TCPField.flags))
+    guard !flags.contains(.rst),
+      InternetChecksum.transportIsValid(packet.bytes, headers: headers),
+      let way = wayBack(passage), var answer = answerBuffer.take()
+    else { return }
+
+    let network = headers.family == .ipv4 ? 20 : 40
+    answer.resize(to: network + 20)
+    if headers.family == .ipv4 {
+      startIPv4(
+        &answer, trafficClass: 0, identification: 0, fragment: IPv4Field.dontFragmentBit,
+        IPProtocolNumber.tcp, from: headers.destination, to: headers.source)
+    } else {
+      startIPv6(
+        &answer, IPProtocolNumber.tcp, from: headers.destination, to: headers.source,
+        hopLimit: hopLimit(way))
+    }
+    answer.store16(packet.uint16(at: at + 2), at: network)
+    answer.store16(packet.uint16(at: at), at: network + 2)
+    let answerFlags: TCPFlags
+    if flags.contains(.ack) {
+      answer.store32(packet.uint32(at: at + TCPField.acknowledgement), at: network + 4)
+      answer.store32(0, at: network + 8)
+      answerFlags = [.rst]
+    } else {
+      // The header's length is believed, even where it makes no sense.
+      let headerLength = Int(packet.uint8(at: at + TCPField.dataOffset) >> 4) * 4
+      let length =
+        headers.end - at - headerLength + (flags.contains(.syn) ? 1 : 0)
+        + (flags.contains(.fin) ? 1 : 0)
+      answer.store32(0, at: network + 4)
+      answer.store32(
+        packet.uint32(at: at + TCPField.sequence) &+ UInt32(truncatingIfNeeded: length),
+        at: network + 8)
+      answerFlags = [.rst, .ack]
+    }
+    answer.store8(5 << 4, at: network + TCPField.dataOffset)
+    answer.store8(answerFlags.rawValue, at: network + TCPField.flags)
+    answer.store16(0, at: network + TCPField.window)
+    answer.store16(0, at: network + TCPField.checksum)
+    answer.store16(0, at: network + TCPField.urgentPointer)
+    let sum = InternetChecksum.sum(
+      answer.bytes.slice(network..<answer.count),
+      initial: InternetChecksum.pseudoHeader(
+        source: headers.destination, destination: headers.source,
+        transportProtocol: IPProtocolNumber.tcp, length: 20))
+    answer.store16(InternetChecksum.checksum(sum), at: network + TCPField.checksum)
+    if !passage.tracking.connection.isNone {
+      tracker.closeAfterReset(passage.tracking.connection)
+    }
+    sendAnswer(&answer, to: passage, way, isError: false, &sink, &observer)
+    answerBuffer = consume answer
+  }
+
+  // MARK: The answer's own way
+
+  /// OUTPUT and POSTROUTING of an answer. It is not looked up: it has the connection of the packet
+  /// it is about, and is RELATED to it; INVALID where that has none.
+  private mutating func sendAnswer<
+    Sink: PacketSink & ~Copyable, Observer: FirewallObserver & ~Copyable
+  >(
+    _ answer: inout PacketBuffer, to cause: Passage, _ way: RouteResult, isError: Bool,
+    _ sink: inout Sink, _ observer: inout Observer
+  ) {
+    var headers = PacketHeaders()
+    guard
+      PacketHeaders.decode(answer.bytes, family: cause.headers.family, into: &headers) == nil
+    else { return }
+    let out = way.interface.map { InterfaceID(rawValue: Int32($0)) } ?? .none
+    let arrival = Arrival(interface: out, family: headers.family, timeNanoseconds: now)
+    var passage = Passage(headers, answer.bytes, arrival, isOutput: true)
+    passage.route = way
+    if cause.tracking.connection.isNone {
+      passage.tracking.state = .invalid
+    } else {
+      passage.tracking = cause.tracking
+      passage.tracking.state = .related
+      passage.tracking.direction = cause.tracking.direction.opposite
+    }
+    observer.beginAnswer()
+    defer { observer.endAnswer() }
+    showConnection(&passage)
+    guard case .on = ask(.raw, .output, &passage, &observer),
+      case .on = ask(.mangle, .output, &passage, &observer),
+      case .on = translateAnswer(.destination, &answer, &passage, isError),
+      case .on = ask(.filter, .output, &passage, &observer),
+      case .on = ask(.mangle, .postrouting, &passage, &observer),
+      case .on = translateAnswer(.source, &answer, &passage, isError)
+    else { return }
+    // To an address of the host's own it goes no further than the loopback.
+    if way.type == .local { return }
+    sink.emit(answer.bytes, through: passage.context.outInterface, isAnswer: true)
+  }
+
+  /// The binding applies to answers as to every packet of the connection; the nat table is not asked.
+  private mutating func translateAnswer(
+    _ kind: NATKind, _ answer: inout PacketBuffer, _ passage: inout Passage, _ isError: Bool
+  ) -> Step {
+    guard hasTable(.nat, passage.headers.family), !passage.tracking.connection.isNone else {
+      return .on
+    }
+    if isError { return translateError(kind, &answer, &passage) }
+    guard NATRewriter.rewrite(&answer, &passage.headers, tracker, passage.tracking, kind) else {
+      return .stop
+    }
+    passage.readTransport(answer.bytes)
+    return .on
+  }
+
+  // MARK: Where and from whom
+
+  /// The route to a packet's sender. Where nothing is known of routes: back where it came from.
+  private func wayBack(_ passage: Passage) -> RouteResult? {
+    let family = passage.headers.family
+    let source = passage.headers.source
+    if source == .any { return nil }
+    let isLinkLocal = family == .ipv6 && source.high >> 54 == 0x3fa
+    if isLinkLocal, let interface = index(passage.arrival.interface) {
+      return RouteResult(type: .unicast, interface: interface)
+    }
+    if let route = host.routing.lookup(source, family) {
+      return route.type == .unicast || route.type == .local ? route : nil
+    }
+    if host.routing.knows(family) { return nil }
+    return RouteResult(type: .unicast, interface: index(passage.arrival.interface))
+  }
+
+  /// The address an error comes from: the one the packet was sent to, where that is the host's; else
+  /// the host's own towards the sender.
+  private func errorSource(_ passage: Passage, _ way: RouteResult) -> IPAddress? {
+    let family = passage.headers.family
+    let headers = passage.headers
+    if host.isLocal(headers.destination, family) { return headers.destination }
+    if family == .ipv4 && host.settings.icmpErrorsUseInboundAddress,
+      let interface = index(passage.arrival.interface),
+      let address = host.sourceAddress(
+        .ipv4, through: interface, nextHop: headers.source, destination: headers.source)
+    {
+      return address
+    }
+    if let preferred = way.preferredSource { return preferred }
+    if let interface = way.interface,
+      let address = host.sourceAddress(
+        family, through: interface, nextHop: way.nextHop(to: headers.source),
+        destination: headers.source)
+    {
+      return address
+    }
+    // Nothing is known of the host's addresses: the answer shows, from whom it was not to come.
+    let knowsAddresses = host.interfaces.contains {
+      $0.addresses.contains { $0.family == family }
+    }
+    return knowsAddresses ? nil : headers.destination
+  }
+
+  private func isGroup(_ address: IPAddress, _ family: AddressFamily) -> Bool {
+    family == .ipv4
+      ? address.ipv4 >> 28 == 0xe || host.isBroadcast(address) : address.high >> 56 == 0xff
+  }
+
+  /// REJECT answers a packet with an ICMP error only if its checksum is right, for protocols that
+  /// have one where everyone knows it.
+  private func checksumAllowsAnswer(_ bytes: RawSpan, _ headers: PacketHeaders) -> Bool {
+    let at = headers.transportOffset
+    switch headers.transportProtocol {
+    case IPProtocolNumber.gre, IPProtocolNumber.esp, IPProtocolNumber.sctp,
+      IPProtocolNumber.udpLite:
+      return true
+    case IPProtocolNumber.ah where headers.family == .ipv4:
+      return true
+    case IPProtocolNumber.tcp, IPProtocolNumber.udp:
+      return at >= 0 && InternetChecksum.transportIsValid(bytes, headers: headers)
+    default:
+      guard at >= 0, at <= headers.end else { return false }
+      let pseudo: UInt64 =
+        headers.family == .ipv4
+        ? 0
+        : InternetChecksum.pseudoHeader(
+          source: headers.source, destination: headers.destination,
+          transportProtocol: headers.transportProtocol, length: headers.end - at)
+      if at == headers.end && headers.family == .ipv4 { return true }
+      let sum = InternetChecksum.fold(
+        InternetChecksum.sum(bytes.slice(at..<headers.end), initial: pseudo))
+      // An all-zero payload adds up to zero, which is right as well.
+      return sum == 0xffff || (headers.family == .ipv4 && sum == 0)
+    }
+  }
+
+  // MARK: Headers
+
+  private mutating func takeIdentification() -> UInt16 {
+    nextIdentification &+= 1
+    return nextIdentification
+  }
+
+  private func hopLimit(_ way: RouteResult) -> UInt8 {
+    way.interface.map { host.interfaces[$0].settings.hopLimit } ?? 64
+  }
+
+  private func startIPv4(
+    _ answer: inout PacketBuffer, trafficClass: UInt8, identification: UInt16, fragment: UInt16,
+    _ protocolNumber: UInt8, from source: IPAddress, to destination: IPAddress
+  ) {
+    answer.store8(0x45, at: 0)
+    answer.store8(trafficClass, at: IPv4Field.trafficClass)
+    answer.store16(UInt16(answer.count), at: IPv4Field.totalLength)
+    answer.store16(identification, at: IPv4Field.identification)
+    answer.store16(fragment, at: IPv4Field.fragment)
+    answer.store8(host.settings.defaultTTL, at: IPv4Field.timeToLive)
+    answer.store8(protocolNumber, at: IPv4Field.transportProtocol)
+    answer.store16(0, at: IPv4Field.checksum)
+    answer.store32(source.ipv4, at: IPv4Field.source)
+    answer.store32(destination.ipv4, at: IPv4Field.destination)
+    let sum = InternetChecksum.sum(answer.bytes.slice(0..<20))
+    answer.store16(InternetChecksum.checksum(sum), at: IPv4Field.checksum)
+  }
+
+  private func startIPv6(
+    _ answer: inout PacketBuffer, _ protocolNumber: UInt8, from source: IPAddress,
+    to destination: IPAddress, hopLimit: UInt8
+  ) {
+    answer.store32(6 << 28, at: 0)
+    answer.store16(UInt16(answer.count - 40), at: IPv6Field.payloadLength)
+    answer.store8(protocolNumber, at: IPv6Field.nextHeader)
+    answer.store8(hopLimit, at: IPv6Field.hopLimit)
+    answer.store64(source.high, at: IPv6Field.source)
+    answer.store64(source.low, at: IPv6Field.source + 8)
+    answer.store64(destination.high, at: IPv6Field.destination)
+    answer.store64(destination.low, at: IPv6Field.destination + 8)
+  }
+}

@@ -1,0 +1,120 @@
+// What a router does with a packet beside the rules: whether it may go on, how long it may be, and
+// how it leaves.
+
+import Conntrack
+import NAT
+import Ruleset
+import Wire
+
+extension Firewall {
+  /// The checks between routing and FORWARD.
+  mutating func mayForward<Sink: PacketSink & ~Copyable, Observer: FirewallObserver & ~Copyable>(
+    _ packet: inout PacketBuffer, _ passage: inout Passage, _ sink: inout Sink,
+    _ observer: inout Observer
+  ) -> Step {
+    if passage.arrival.packetType != .unicast {
+      passage.outcome.reason = .linkBroadcast
+      return .stop
+    }
+    let isIPv4 = passage.headers.family == .ipv4
+    if passage.headers.hopLimit <= 1 {
+      passage.outcome.reason = .timeToLiveExceeded
+      sendError(
+        isIPv4 ? ICMPType.timeExceeded : ICMPv6Type.timeExceeded, 0, rest: 0, about: packet,
+        passage, &sink, &observer)
+      return .stop
+    }
+    guard let mtu = mtu(passage),
+      Fragmentation.way(headers: passage.headers, mtu: mtu, reassembled: passage.reassembled)
+        == .tooBig
+    else { return .on }
+    passage.outcome.reason = .tooLong(mtu: mtu)
+    if isIPv4 {
+      sendError(
+        ICMPType.destinationUnreachable, 4, rest: UInt32(mtu), about: packet, passage, &sink,
+        &observer)
+    } else {
+      sendError(
+        ICMPv6Type.packetTooBig, 0, rest: UInt32(mtu), about: packet, passage, &sink, &observer)
+    }
+    return .stop
+  }
+
+  /// The longest packet the way out takes; nil where that is not known, and for packets that cannot
+  /// have come over the wire as they are (a capture of a host that joins segments on receipt).
+  private func mtu(_ passage: Passage) -> Int? {
+    guard let out = passage.route.interface else { return nil }
+    if passage.reassembled == nil, let arrival = index(passage.arrival.interface),
+      passage.headers.end > host.interfaces[arrival].mtu
+    {
+      return nil
+    }
+    let device = host.interfaces[out].mtu
+    return passage.route.mtu.map { min($0, device) } ?? device
+  }
+
+  /// Puts a fragment to the others of its packet. Stops the packet's way until it is whole.
+  mutating func defragment(_ packet: inout PacketBuffer, _ passage: inout Passage) -> Step {
+    guard passage.headers.isFragment || passage.headers.hasFragmentHeader else { return .on }
+    switch reassembler.add(&packet, headers: passage.headers, now: now, user: 0) {
+    case .notAFragment:
+      return .on
+    case .held:
+      passage.outcome.verdict = .held
+      passage.outcome.reason = .fragmentHeld
+      return .stop
+    case .dropped(let problem):
+      passage.outcome.verdict = .drop
+      passage.outcome.reason = .fragmentDropped(problem)
+      return .stop
+    case .complete(let whole):
+      var headers = PacketHeaders()
+      if let drop = PacketHeaders.decode(
+        packet.bytes, family: passage.headers.family, into: &headers)
+      {
+        passage.outcome.reason = .ipHeader(drop)
+        return .stop
+      }
+      let outInterface = passage.context.outInterface
+      let isOutput = passage.context.inInterface == .none
+      let hook = passage.outcome.hook
+      passage = Passage(headers, packet.bytes, passage.arrival, isOutput: isOutput)
+      passage.context.outInterface = outInterface
+      passage.outcome.hook = hook
+      passage.reassembled = whole
+      return .on
+    }
+  }
+
+  /// The way out of a packet of the host's own.
+  func outputRoute(_ passage: Passage) -> RouteResult {
+    host.routing.lookup(passage.headers.destination, passage.headers.family)
+      ?? RouteResult(type: .unicast, interface: index(passage.arrival.interface))
+  }
+
+  /// Hands a packet to the sink, in fragments where it came in fragments or is too long.
+  mutating func transmit<Sink: PacketSink & ~Copyable>(
+    _ packet: inout PacketBuffer, _ passage: Passage, _ sink: inout Sink
+  ) {
+    let out = passage.context.outInterface
+    let mtu = mtu(passage) ?? Int.max
+    let way = Fragmentation.way(
+      headers: passage.headers, mtu: mtu, reassembled: passage.reassembled)
+    guard way == .pieces else {
+      sink.emit(packet.bytes, through: out, isAnswer: false)
+      return
+    }
+    // Length and addresses may have changed under way; what stands in the packet counts.
+    var headers = PacketHeaders()
+    guard
+      PacketHeaders.decode(packet.bytes, family: passage.headers.family, into: &headers) == nil
+    else { return }
+    let identification = UInt32(truncatingIfNeeded: generator.next())
+    Fragmentation.split(
+      packet.bytes, headers: headers, mtu: min(mtu, 65_535), reassembled: passage.reassembled,
+      identification: identification, into: &fragment
+    ) { piece in
+      sink.emit(piece, through: out, isAnswer: false)
+    }
+  }
+}

@@ -1,0 +1,301 @@
+// A packet's way through the hooks, in Netfilter's order: lay it beside Netfilter's own diagram.
+//
+//   receive:  PREROUTING    raw → conntrack → mangle → nat (DNAT)
+//             route         ├─ for this host:  INPUT    mangle → filter → nat (SNAT) → confirm
+//                           └─ for another:    TTL, MTU
+//                                              FORWARD      mangle → filter
+//                                              POSTROUTING  mangle → nat (SNAT) → confirm
+//   send:     OUTPUT        raw → conntrack → mangle → nat (DNAT) → filter, then POSTROUTING
+//
+// Every step either lets the packet on or ends its way, with the reason in `passage.outcome`.
+
+import Conntrack
+import NAT
+import Ruleset
+import Wire
+
+/// What a step says.
+enum Step {
+  case on
+  case stop
+}
+
+extension Firewall {
+  /// A packet that came in from outside.
+  ///
+  /// - Parameters:
+  ///   - packet: the packet, layer 3; rewritten in place.
+  ///   - sink: gets what leaves: the packet, its fragments, or an answer to its sender.
+  /// - Returns: what became of it.
+  public mutating func receive<
+    Sink: PacketSink & ~Copyable, Observer: FirewallObserver & ~Copyable
+  >(
+    _ packet: inout PacketBuffer, _ arrival: Arrival, to sink: inout Sink,
+    observer: inout Observer
+  ) -> PacketOutcome {
+    advance(to: arrival.timeNanoseconds)
+    var headers = PacketHeaders()
+    if let drop = PacketHeaders.decode(packet.bytes, family: arrival.family, into: &headers)
+      ?? headers.ipv6InterfaceDrop
+    {
+      return .dropped(.ipHeader(drop), arrival.family)
+    }
+    packet.resize(to: headers.end)
+    var passage = Passage(headers, packet.bytes, arrival, isOutput: false)
+    if case .stop = defragment(&packet, &passage) { return passage.outcome }
+
+    // PREROUTING
+    guard case .on = ask(.raw, .prerouting, &passage, &observer),
+      case .on = track(packet.bytes, &passage, .prerouting),
+      case .on = ask(.mangle, .prerouting, &passage, &observer),
+      case .on = translate(.destination, .prerouting, &packet, &passage, &observer)
+    else { return end(&packet, &passage, &sink, &observer) }
+
+    switch host.routeInput(
+      source: passage.headers.source, destination: passage.headers.destination,
+      family: arrival.family, interface: index(arrival.interface))
+    {
+    case .deliver:
+      // INPUT
+      passage.outcome.hook = .input
+      guard case .on = ask(.mangle, .input, &passage, &observer),
+        case .on = ask(.filter, .input, &passage, &observer),
+        case .on = translate(.source, .input, &packet, &passage, &observer)
+      else { return end(&packet, &passage, &sink, &observer) }
+      passage.outcome.verdict = .accept
+      return end(&packet, &passage, &sink, &observer)
+
+    case .forward(let route):
+      setRoute(route, &passage)
+      guard case .on = mayForward(&packet, &passage, &sink, &observer) else {
+        return end(&packet, &passage, &sink, &observer)
+      }
+      decrementTimeToLive(&packet, &passage)
+      // FORWARD
+      passage.outcome.hook = .forward
+      guard case .on = ask(.mangle, .forward, &passage, &observer),
+        case .on = ask(.filter, .forward, &passage, &observer)
+      else { return end(&packet, &passage, &sink, &observer) }
+      return postrouting(&packet, &passage, &sink, &observer)
+
+    case .drop(let reason):
+      passage.outcome.reason = .routing(reason)
+      answerUnroutable(reason, packet, passage, &sink, &observer)
+      return end(&packet, &passage, &sink, &observer)
+    }
+  }
+
+  /// A packet that the host itself sends. `arrival.interface` is where it leaves, where that is
+  /// known; else routing says.
+  public mutating func send<
+    Sink: PacketSink & ~Copyable, Observer: FirewallObserver & ~Copyable
+  >(
+    _ packet: inout PacketBuffer, _ arrival: Arrival, to sink: inout Sink,
+    observer: inout Observer
+  ) -> PacketOutcome {
+    advance(to: arrival.timeNanoseconds)
+    var headers = PacketHeaders()
+    if let drop = PacketHeaders.decode(packet.bytes, family: arrival.family, into: &headers) {
+      return .dropped(.ipHeader(drop), arrival.family)
+    }
+    packet.resize(to: headers.end)
+    var passage = Passage(headers, packet.bytes, arrival, isOutput: true)
+    passage.outcome.hook = .output
+    if case .stop = defragment(&packet, &passage) { return passage.outcome }
+    setRoute(outputRoute(passage), &passage)
+    passage.context.outInterface =
+      arrival.interface == .none ? passage.context.outInterface : arrival.interface
+
+    // OUTPUT
+    guard case .on = ask(.raw, .output, &passage, &observer),
+      case .on = track(packet.bytes, &passage, .output),
+      case .on = ask(.mangle, .output, &passage, &observer),
+      case .on = translate(.destination, .output, &packet, &passage, &observer),
+      case .on = ask(.filter, .output, &passage, &observer)
+    else { return end(&packet, &passage, &sink, &observer) }
+    return postrouting(&packet, &passage, &sink, &observer)
+  }
+
+  /// The end of the way of every packet that leaves.
+  private mutating func postrouting<
+    Sink: PacketSink & ~Copyable, Observer: FirewallObserver & ~Copyable
+  >(
+    _ packet: inout PacketBuffer, _ passage: inout Passage, _ sink: inout Sink,
+    _ observer: inout Observer
+  ) -> PacketOutcome {
+    passage.context.inInterface = .none
+    guard case .on = ask(.mangle, .postrouting, &passage, &observer),
+      case .on = translate(.source, .postrouting, &packet, &passage, &observer)
+    else { return end(&packet, &passage, &sink, &observer) }
+    passage.outcome.verdict = .accept
+    return end(&packet, &passage, &sink, &observer)
+  }
+
+  /// Confirms or forgets the packet's connection, sends the packet or what answers it, and says what
+  /// became of it.
+  private mutating func end<
+    Sink: PacketSink & ~Copyable, Observer: FirewallObserver & ~Copyable
+  >(
+    _ packet: inout PacketBuffer, _ passage: inout Passage, _ sink: inout Sink,
+    _ observer: inout Observer
+  ) -> PacketOutcome {
+    if passage.outcome.verdict == .reject {
+      reject(&packet, &passage, &sink, &observer)
+    }
+    let passed = passage.outcome.verdict == .accept
+    passage.outcome.outInterface = passage.context.outInterface
+    if passage.isTracked {
+      passage.outcome.ctState = passage.tracking.state
+      passage.outcome.trackingReason = passage.tracking.reason
+      if !passage.tracking.connection.isNone {
+        passage.outcome.direction = passage.tracking.direction
+        passage.outcome.connection = passage.tracking.connection
+      }
+      if case .clash = tracker.finish(passage.tracking, passed: passed) {
+        passage.outcome.verdict = .drop
+        passage.outcome.reason = .clash
+        passage.outcome.connection = .none
+        return passage.outcome
+      }
+      if passage.tracking.isDying || (passage.tracking.isUnconfirmed && !passed) {
+        passage.outcome.connection = .none
+      }
+    }
+    if passed && passage.outcome.hook != .input { transmit(&packet, passage, &sink) }
+    return passage.outcome
+  }
+
+  // MARK: Steps
+
+  /// Asks a table's rules at a hook.
+  mutating func ask<Observer: FirewallObserver & ~Copyable>(
+    _ table: TableName, _ chain: BuiltInChain, _ passage: inout Passage,
+    _ observer: inout Observer
+  ) -> Step {
+    let family = passage.headers.family
+    let exists =
+      family == .ipv4 ? ipv4Rules.hasChain(table, chain) : ipv6Rules.hasChain(table, chain)
+    guard exists else { return .on }
+    let verdict = evaluate(table, chain, &passage, &observer)
+    if table == .filter || verdict.kind != .accept {
+      passage.outcome.reason =
+        verdict.isMalformed ? .unreadableForRule(verdict.rule) : .rule(verdict.rule)
+    }
+    switch verdict.kind {
+    case .accept: return .on
+    case .drop: passage.outcome.verdict = .drop
+    case .reject(let with):
+      passage.outcome.verdict = .reject
+      passage.rejectWith = with
+    case .queue: passage.outcome.verdict = .queue
+    case .sourceNAT, .destinationNAT, .masquerade, .redirect:
+      // Only the nat table has these targets, and it is asked by `translate`.
+      return .on
+    }
+    return .stop
+  }
+
+  /// Runs the rules, and carries the marks they set to packet and connection.
+  mutating func evaluate<Observer: FirewallObserver & ~Copyable>(
+    _ table: TableName, _ chain: BuiltInChain, _ passage: inout Passage,
+    _ observer: inout Observer
+  ) -> RuleVerdict {
+    let family = passage.headers.family
+    observer.willAsk(table, chain, family)
+    let markBefore = passage.context.connectionMark
+    let verdict =
+      family == .ipv4
+      ? ipv4Rules.evaluate(
+        table: table, chain: chain, context: &passage.context, now: now, observer: &observer)
+      : ipv6Rules.evaluate(
+        table: table, chain: chain, context: &passage.context, now: now, observer: &observer)
+    observer.decided(table, chain, verdict)
+    if passage.context.connectionMark != markBefore && !passage.tracking.connection.isNone {
+      tracker.setMark(passage.tracking.connection, passage.context.connectionMark)
+    }
+    return verdict
+  }
+
+  /// Finds the packet's connection, unless a rule of the raw table forbade it.
+  private mutating func track(
+    _ bytes: RawSpan, _ passage: inout Passage, _ hook: TrackingHook
+  ) -> Step {
+    passage.isTracked = true
+    if passage.context.isNotTracked {
+      passage.context.ctState = .untracked
+      return .on
+    }
+    passage.tracking = tracker.track(
+      bytes, passage.headers, hook: passage.arrival.isFilledUp ? .output : hook)
+    if passage.tracking.mustDrop {
+      passage.outcome.reason = .tableFull
+      return .stop
+    }
+    showConnection(&passage)
+    return .on
+  }
+
+  /// Puts what rules may ask about the connection into the context.
+  func showConnection(_ passage: inout Passage) {
+    passage.context.ctState = passage.tracking.state
+    let connection = passage.tracking.connection
+    guard !connection.isNone else { return }
+    passage.context.hasConnection = true
+    passage.context.ctStatus = tracker.status(connection)
+    passage.context.ctDirection = passage.tracking.direction
+    passage.context.connectionMark = tracker.mark(connection)
+    let uses = uses(passage.headers.family)
+    if uses.contains(.connectionTuples) {
+      passage.context.originalTuple = tracker.tuple(connection, .original)
+      passage.context.replyTuple = tracker.tuple(connection, .reply)
+    }
+    if uses.contains(.connectionTimeout) {
+      passage.context.ctTimeoutSeconds = tracker.timeoutSeconds(connection)
+    }
+  }
+
+  func setRoute(_ route: RouteResult, _ passage: inout Passage) {
+    passage.route = route
+    if let interface = route.interface {
+      passage.context.outInterface = InterfaceID(rawValue: Int32(interface))
+    } else if passage.context.outInterface == .none, let only = otherInterface(passage) {
+      passage.context.outInterface = only
+    }
+  }
+
+  /// Where routes say nothing: of exactly two interfaces, the other one.
+  private func otherInterface(_ passage: Passage) -> InterfaceID? {
+    guard !host.routing.knows(passage.headers.family), passage.arrival.interface != .none,
+      forwardingPair.contains(passage.arrival.interface)
+    else { return nil }
+    return forwardingPair.first { $0 != passage.arrival.interface }
+  }
+
+  private mutating func decrementTimeToLive(
+    _ packet: inout PacketBuffer, _ passage: inout Passage
+  ) {
+    let lower = passage.headers.hopLimit - 1
+    passage.headers.hopLimit = lower
+    passage.context.timeToLive = lower
+    if passage.headers.family == .ipv4 {
+      let word = packet.uint16(at: IPv4Field.timeToLive)
+      packet.store8(lower, at: IPv4Field.timeToLive)
+      let checksum = packet.uint16(at: IPv4Field.checksum)
+      packet.store16(
+        InternetChecksum.updated(
+          checksum, from: word, to: packet.uint16(at: IPv4Field.timeToLive)),
+        at: IPv4Field.checksum)
+    } else {
+      packet.store8(lower, at: IPv6Field.hopLimit)
+    }
+  }
+}
+
+extension PacketOutcome {
+  static func dropped(_ reason: OutcomeReason, _ family: AddressFamily) -> PacketOutcome {
+    var outcome = PacketOutcome()
+    outcome.reason = reason
+    outcome.family = family
+    return outcome
+  }
+}

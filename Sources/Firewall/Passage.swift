@@ -1,0 +1,112 @@
+// One packet under way: what is known of it, carried from hook to hook.
+
+import Conntrack
+import Ruleset
+import Wire
+
+/// How a packet came to the firewall.
+public struct Arrival: Sendable, BitwiseCopyable {
+  /// The interface it came in by (or, of the host's own packets, leaves by, where known).
+  public var interface: InterfaceID
+  public var family: AddressFamily
+  /// How the frame was addressed on its link.
+  public var packetType: PacketType
+  /// The frame's source MAC, the low 48 bits.
+  public var sourceMAC: UInt64?
+  /// When, nanoseconds; time never goes back.
+  public var timeNanoseconds: Int64
+  /// Part of the packet is not as it was on the wire, so its checksums say nothing.
+  public var isFilledUp = false
+
+  public init(
+    interface: InterfaceID, family: AddressFamily, packetType: PacketType = .unicast,
+    sourceMAC: UInt64? = nil, timeNanoseconds: Int64
+  ) {
+    self.interface = interface
+    self.family = family
+    self.packetType = packetType
+    self.sourceMAC = sourceMAC
+    self.timeNanoseconds = timeNanoseconds
+  }
+}
+
+struct Passage {
+  var headers: PacketHeaders
+  var context: MatchContext
+  var tracking = Tracking()
+  /// Conntrack has seen the packet.
+  var isTracked = false
+  var arrival: Arrival
+  var outcome = PacketOutcome()
+  /// What a REJECT answers with.
+  var rejectWith = RejectWith.icmpPortUnreachable
+  /// The way out, once routing has been asked.
+  var route = RouteResult(type: .unicast, interface: nil)
+  /// Of a packet put together from fragments: how it may leave again.
+  var reassembled: ReassembledInfo?
+
+  init(_ headers: PacketHeaders, _ bytes: RawSpan, _ arrival: Arrival, isOutput: Bool) {
+    self.headers = headers
+    self.arrival = arrival
+    context = MatchContext(
+      source: headers.source, destination: headers.destination, family: headers.family,
+      protocolNumber: headers.transportProtocol,
+      inInterface: isOutput ? .none : arrival.interface,
+      outInterface: isOutput ? arrival.interface : .none, length: UInt32(headers.end))
+    context.packetType = arrival.packetType
+    context.sourceMAC = arrival.sourceMAC
+    context.timeToLive = headers.hopLimit
+    context.typeOfService = headers.trafficClass
+    context.isProtocolKnown = headers.transportOffset >= 0 || headers.fragmentOffset > 0
+    context.fragmentOffset = UInt16(headers.fragmentOffset / 8)
+    outcome.family = headers.family
+    readTransport(bytes)
+  }
+
+  /// Takes over from the packet what rules ask about its transport header.
+  mutating func readTransport(_ bytes: RawSpan) {
+    context.source = headers.source
+    context.destination = headers.destination
+    let at = headers.transportOffset
+    guard at >= 0, at < headers.end, headers.end <= bytes.byteCount else { return }
+    let available = headers.end - at
+    context.transportAvailable = UInt32(available)
+    switch headers.transportProtocol {
+    case IPProtocolNumber.tcp, IPProtocolNumber.udp, IPProtocolNumber.udpLite,
+      IPProtocolNumber.sctp, IPProtocolNumber.dccp:
+      if available >= 4 {
+        context.sourcePort = bytes.uint16(at: at)
+        context.destinationPort = bytes.uint16(at: at + 2)
+      }
+      if headers.transportProtocol == IPProtocolNumber.tcp && available >= 14 {
+        context.tcpFlags = bytes.uint8(at: at + TCPField.flags)
+      }
+    case IPProtocolNumber.icmp, IPProtocolNumber.icmpv6:
+      if available >= 2 {
+        context.icmpType = bytes.uint8(at: at)
+        context.icmpCode = bytes.uint8(at: at + 1)
+      }
+    default: break
+    }
+  }
+
+  var isICMPError: Bool {
+    headers.transportProtocol
+      == (headers.family == .ipv4 ? IPProtocolNumber.icmp : IPProtocolNumber.icmpv6)
+      && tracking.state == .related
+  }
+
+  /// Who hears of an error about this packet, and about what kind of packet none is sent
+  /// (RFC 1812 4.3.2.7, RFC 4443 2.4).
+  var isUnanswerable: Bool {
+    if arrival.packetType != .unicast { return true }
+    let at = headers.transportOffset
+    if headers.family == .ipv4 {
+      return headers.transportProtocol == IPProtocolNumber.icmp
+        && (context.transportAvailable < 1 || ICMPType.isError(context.icmpType)
+          || context.icmpType > ICMPType.highestKnown)
+    }
+    return at >= 0 && headers.transportProtocol == IPProtocolNumber.icmpv6
+      && (context.transportAvailable < 1 || ICMPv6Type.isError(context.icmpType))
+  }
+}

@@ -1,0 +1,215 @@
+// Asking the rules of one table at one hook: the walk through chains, and one rule's comparison. For
+// the firewall, once per packet, table and hook.
+
+import Wire
+
+extension CompiledRuleset {
+  /// Asks the rules of `table` at `chain`. Marks in `context` change as the rules say, counters
+  /// count. O(rules asked).
+  ///
+  /// - Parameters:
+  ///   - now: nanoseconds on any clock that does not go back, for `-m limit`.
+  ///   - observer: hears of each rule.
+  /// - Returns: the verdict; accept by `RuleReference.none` where the table or chain does not exist.
+  @inlinable
+  public mutating func evaluate<Observer: RuleObserver & ~Copyable>(
+    table: TableName, chain: BuiltInChain, context: inout MatchContext, now: Int64,
+    observer: inout Observer
+  ) -> RuleVerdict {
+    let entry = entries[Int(table.rawValue) &* 5 &+ Int(chain.rawValue)]
+    guard entry >= 0 else { return RuleVerdict(.accept, rule: .none) }
+    if Observer.isActive { observer.entered(chain: entry) }
+    var depth = 0
+    var index = Int(chains[Int(entry)].first)
+    // Every rule is asked at most once on each way to it, and ways do not loop: the compiler has
+    // checked both.
+    while true {
+      let outcome = compare(index, with: &context, now: now)
+      if outcome != .matches {
+        if Observer.isActive { observer.asked(reference(index), matched: false) }
+        if outcome == .malformed {
+          return RuleVerdict(.drop, rule: reference(index), isMalformed: true)
+        }
+        index &+= 1
+        continue
+      }
+      let counted = counters[index]
+      counters[index] = RuleCounters(
+        packets: counted.packets &+ 1, bytes: counted.bytes &+ UInt64(context.length))
+      let isEnd = rules[index].flags.contains(.isEnd)
+      if Observer.isActive && !isEnd { observer.asked(reference(index), matched: true) }
+      let action = rules[index].action
+      switch action.kind {
+      case .none, .setMark, .setConnectionMark, .saveMark, .restoreMark, .doNotTrack, .track,
+        .clampMSS:
+        context.apply(action)
+        index &+= 1
+      case .log:
+        observer.logged(reference(index), log: Int(action.a), context: context)
+        index &+= 1
+      case .jump, .goTo:
+        // A goto leaves nothing to come back to.
+        if action.kind == .jump {
+          stack[depth] = Int32(truncatingIfNeeded: index)
+          depth &+= 1
+        }
+        if Observer.isActive { observer.entered(chain: Int32(bitPattern: action.a)) }
+        index = Int(chains[Int(action.a)].first)
+      case .returnFromChain:
+        if depth == 0 {
+          // RETURN in the built-in chain, or in a chain gone to from it: its policy.
+          if Observer.isActive && rules[index].chain != entry { observer.returned(chain: entry) }
+          index = Int(chains[Int(entry)].end)
+        } else {
+          depth &-= 1
+          index = Int(stack[depth]) &+ 1
+          if Observer.isActive { observer.returned(chain: rules[index &- 1].chain) }
+        }
+      case .accept, .drop, .reject, .queue, .sourceNAT, .destinationNAT, .masquerade, .redirect:
+        return RuleVerdict(action.verdict, rule: reference(index))
+      }
+    }
+  }
+
+  /// The same without an observer.
+  @inlinable
+  public mutating func evaluate(
+    table: TableName, chain: BuiltInChain, context: inout MatchContext, now: Int64
+  ) -> RuleVerdict {
+    var silent = SilentRuleObserver()
+    return evaluate(
+      table: table, chain: chain, context: &context, now: now, observer: &silent)
+  }
+
+  @inlinable
+  func reference(_ index: Int) -> RuleReference {
+    let chain = rules[index].chain
+    let number = Int32(truncatingIfNeeded: index) &- chains[Int(chain)].first &+ 1
+    return RuleReference(
+      chain: chain, number: rules[index].flags.contains(.isEnd) ? 0 : number)
+  }
+
+  @inlinable @inline(__always)
+  mutating func compare(
+    _ index: Int, with context: inout MatchContext, now: Int64
+  ) -> RuleOutcome {
+    let flags = rules[index].flags
+    let source = context.source.differs(
+      from: rules[index].source, under: rules[index].sourceMask)
+    let destination = context.destination.differs(
+      from: rules[index].destination, under: rules[index].destinationMask)
+    if source != flags.contains(.sourceInverted)
+      || destination != flags.contains(.destinationInverted)
+    {
+      return .differs
+    }
+    let number = rules[index].protocolNumber
+    if number != 0 {
+      if !context.isProtocolKnown {
+        return flags.contains(.dropsUnknownProtocol) && context.fragmentOffset == 0
+          ? .malformed : .differs
+      }
+      if (context.protocolNumber == number) == flags.contains(.protocolInverted) {
+        return .differs
+      }
+    }
+    let inPattern = rules[index].inPattern
+    if inPattern >= 0,
+      patterns.matches(context.inInterface, pattern: inPattern) == flags.contains(.inInverted)
+    {
+      return .differs
+    }
+    let outPattern = rules[index].outPattern
+    if outPattern >= 0,
+      patterns.matches(context.outInterface, pattern: outPattern) == flags.contains(.outInverted)
+    {
+      return .differs
+    }
+    if flags.contains(.laterFragment) && !context.isFragmentNotFirst { return .differs }
+    if flags.contains(.notLaterFragment) && context.isFragmentNotFirst { return .differs }
+    let count = Int(rules[index].testCount)
+    if count == 0 { return .matches }
+    let first = Int(rules[index].firstTest)
+    return RuleTests.hold(
+      tests, first..<(first &+ count), portSpans, state, &context, now: now)
+  }
+}
+
+/// How a comparison of one rule with one packet ends.
+@usableFromInline
+enum RuleOutcome: UInt8, BitwiseCopyable, Sendable {
+  case differs
+  case matches
+  /// A match could not read the header it needs.
+  case malformed
+}
+
+extension IPAddress {
+  @inlinable
+  func differs(from other: IPAddress, under mask: IPAddress) -> Bool {
+    ((high ^ other.high) & mask.high) | ((low ^ other.low) & mask.low) != 0
+  }
+}
+
+extension MatchContext {
+  func isPresent(_ field: PacketField) -> Bool {
+    switch field {
+    case .userID: socketUserID != nil
+    case .groupID: socketGroupID != nil
+    case .sourceMAC: sourceMAC != nil
+    default: true
+    }
+  }
+
+  /// Does what a rule that is not a verdict says.
+  @usableFromInline
+  mutating func apply(_ action: RuleAction) {
+    switch action.kind {
+    case .setMark:
+      mark = (mark & ~action.a) ^ action.b
+    case .setConnectionMark:
+      guard hasConnection else { return }
+      connectionMark = ((connectionMark & ~action.a) ^ action.b).shifted(action.c)
+    case .saveMark:
+      guard hasConnection else { return }
+      connectionMark = (connectionMark & ~action.a) ^ (mark & action.b).shifted(action.c)
+    case .restoreMark:
+      guard hasConnection else { return }
+      mark = (mark & ~action.b) ^ (connectionMark & action.a).shifted(action.c)
+    case .doNotTrack:
+      // A packet that tracking has seen already stays as it is.
+      guard ctState == nil, trackingOptions < 0 else { return }
+      ctState = .untracked
+      isNotTracked = true
+    case .track:
+      guard ctState == nil, trackingOptions < 0 else { return }
+      trackingOptions = Int32(bitPattern: action.a)
+    case .clampMSS:
+      clampMSS = UInt16(truncatingIfNeeded: action.a)
+    default:
+      break
+    }
+  }
+}
+
+extension RuleAction {
+  @inlinable var verdict: RuleVerdict.Kind {
+    switch kind {
+    case .drop: .drop
+    case .reject: .reject(RejectWith(rawValue: UInt8(truncatingIfNeeded: a)) ?? .tcpReset)
+    case .queue: .queue(UInt16(truncatingIfNeeded: a), bypass: b != 0)
+    case .sourceNAT: .sourceNAT(range: Int32(bitPattern: a))
+    case .destinationNAT: .destinationNAT(range: Int32(bitPattern: a))
+    case .masquerade: .masquerade(range: Int32(bitPattern: a))
+    case .redirect: .redirect(range: Int32(bitPattern: a))
+    default: .accept
+    }
+  }
+}
+
+extension UInt32 {
+  /// Shifted left by a positive, right by a negative distance.
+  func shifted(_ distance: Int32) -> UInt32 {
+    distance >= 0 ? self << UInt32(distance) : self >> UInt32(-distance)
+  }
+}

@@ -1,0 +1,114 @@
+// `-m addrtype`: what kind of address it is to this host (iptables-extensions(8), addrtype).
+
+/// Kinds of source and destination address.
+public struct AddrtypeMatch: RuleMatch {
+  public static let name = "addrtype"
+  public static let options = [
+    OptionRule("--src-type", isInvertible: true), OptionRule("--dst-type", isInvertible: true),
+    OptionRule("--limit-iface-in", arguments: 0, excludes: ["--limit-iface-out"]),
+    OptionRule("--limit-iface-out", arguments: 0, excludes: ["--limit-iface-in"]),
+  ]
+
+  public struct Condition: Hashable, Sendable {
+    /// One of these.
+    public var types: AddressTypes
+    public var isInverted: Bool
+  }
+
+  public enum Interface: Hashable, Sendable {
+    case incoming
+    case outgoing
+  }
+
+  public var source: Condition?
+  public var destination: Condition?
+  /// Only addresses of this interface count as local.
+  public var interface: Interface?
+
+  public init() {}
+
+  public var requiredChains: [BuiltInChain]? {
+    switch interface {
+    case nil: nil
+    case .incoming?: [.prerouting, .input, .forward]
+    case .outgoing?: [.forward, .output, .postrouting]
+    }
+  }
+
+  public mutating func take(_ use: OptionUse, _ scope: RuleScope) throws(RulesetError) {
+    switch use.name {
+    case "--src-type":
+      source = Condition(types: try Self.types(use.argument), isInverted: use.isInverted)
+    case "--dst-type":
+      destination = Condition(types: try Self.types(use.argument), isInverted: use.isInverted)
+    case "--limit-iface-in": interface = .incoming
+    default: interface = .outgoing
+    }
+  }
+
+  public mutating func finish(_ scope: RuleScope) throws(RulesetError) {
+    if source == nil && destination == nil {
+      throw scope.word.problem("`-m addrtype` needs `--src-type` or `--dst-type`")
+    }
+    // What the kernel refuses for IPv6.
+    let all = (source?.types ?? []).union(destination?.types ?? [])
+    let known: AddressTypes = [
+      .unspecified, .unicast, .local, .anycast, .multicast, .unreachable,
+    ]
+    if scope.family == .ipv6 && !all.isSubset(of: known) {
+      throw scope.word.problem("IPv6 has no address type \(Self.text(all.subtracting(known)))")
+    }
+  }
+
+  /// By bit.
+  private static let names = [
+    "UNSPEC", "UNICAST", "LOCAL", "BROADCAST", "ANYCAST", "MULTICAST", "BLACKHOLE", "UNREACHABLE",
+    "PROHIBIT", "THROW", "NAT", "XRESOLVE",
+  ]
+
+  private static func types(_ word: Word) throws(RulesetError) -> AddressTypes {
+    var types: AddressTypes = []
+    for part in word.parts(separator: ",") {
+      guard let bit = names.firstIndex(of: part.text.uppercased()) else {
+        throw part.problem("unknown address type `\(part.text)`", known: names)
+      }
+      types.insert(AddressTypes(rawValue: 1 << UInt16(bit)))
+    }
+    return types
+  }
+
+  private static func text(_ types: AddressTypes) -> String {
+    names.indices.filter { types.rawValue & 1 << UInt16($0) != 0 }.map { names[$0] }
+      .joined(separator: ",")
+  }
+
+  public func write(to text: inout RuleText) {
+    if let source {
+      text.add("--src-type", Self.text(source.types), isInverted: source.isInverted)
+    }
+    if let destination {
+      text.add("--dst-type", Self.text(destination.types), isInverted: destination.isInverted)
+    }
+    switch interface {
+    case .incoming?: text.add("--limit-iface-in")
+    case .outgoing?: text.add("--limit-iface-out")
+    case nil: break
+    }
+  }
+
+  public func compile(into compiler: inout RulesetCompiler) {
+    compiler.uses.insert(interface == nil ? .addressTypes : .interfaceAddressTypes)
+    if let source {
+      compiler.add(
+        RuleTest(
+          .anyBit, field: interface == nil ? .sourceType : .sourceTypeOnInterface,
+          isInverted: source.isInverted, a: UInt64(source.types.rawValue)))
+    }
+    if let destination {
+      compiler.add(
+        RuleTest(
+          .anyBit, field: interface == nil ? .destinationType : .destinationTypeOnInterface,
+          isInverted: destination.isInverted, a: UInt64(destination.types.rawValue)))
+    }
+  }
+}

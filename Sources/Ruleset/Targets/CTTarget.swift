@@ -1,0 +1,115 @@
+// `-j CT` and `-j NOTRACK`: what connection tracking shall do with a packet it has not seen yet
+// (iptables-extensions(8), CT, NOTRACK).
+
+import Wire
+
+/// Leaves packets untracked, or tells tracking their zone, helper, timeouts and events.
+public struct CTTarget: RuleTarget {
+  public static let name = "CT"
+  public static let tables: [TableName]? = [.raw]
+  private static let zones = ["--zone", "--zone-orig", "--zone-reply"]
+  public static let options =
+    [
+      OptionRule("--notrack", arguments: 0), OptionRule("--helper"), OptionRule("--timeout"),
+      OptionRule("--ctevents"), OptionRule("--expevents"),
+    ] + zones.map { name in OptionRule(name, excludes: zones.filter { $0 != name }) }
+
+  public var isNotTracked = false
+  public var tracking = TrackingOptions()
+
+  public init() {}
+
+  private static let events = [
+    "new", "related", "destroy", "reply", "assured", "protoinfo", "helper", "mark", "natseqinfo",
+    "secmark",
+  ]
+
+  public mutating func take(_ use: OptionUse, _ scope: RuleScope) throws(RulesetError) {
+    let word = use.argument
+    switch use.name {
+    case "--notrack": isNotTracked = true
+    case "--helper": tracking.helper = word.text
+    case "--timeout": tracking.timeoutPolicy = word.text
+    case "--ctevents": tracking.events = try Self.list(word, among: Self.events)
+    case "--expevents": tracking.expectationEvents = try Self.list(word, among: ["new"])
+    default:
+      tracking.zone =
+        word.text == "mark" ? .mark : .number(UInt16(try word.number(upTo: 65535)))
+      switch use.name {
+      case "--zone-orig": tracking.zoneDirection = .original
+      case "--zone-reply": tracking.zoneDirection = .reply
+      default: tracking.zoneDirection = .both
+      }
+    }
+  }
+
+  private static func list(_ word: Word, among names: [String]) throws(RulesetError) -> [String] {
+    var found: Set<String> = []
+    for part in word.parts(separator: ",") {
+      guard names.contains(part.text) else {
+        throw part.problem("unknown event `\(part.text)`", known: names)
+      }
+      found.insert(part.text)
+    }
+    return names.filter { found.contains($0) }
+  }
+
+  public mutating func finish(_ scope: RuleScope) throws(RulesetError) {
+    if tracking.helper != nil && scope.protocolNumber == nil {
+      throw scope.word.problem("`--helper` needs a protocol, by `-p`")
+    }
+    // Zone 0 is what every packet has.
+    if tracking.zone == .number(0) {
+      tracking.zone = nil
+      tracking.zoneDirection = .both
+    }
+  }
+
+  public func write(to text: inout RuleText) {
+    if isNotTracked { text.add("--notrack") }
+    if let helper = tracking.helper { text.add("--helper", helper) }
+    if let policy = tracking.timeoutPolicy { text.add("--timeout", policy) }
+    if let events = tracking.events { text.add("--ctevents", events.joined(separator: ",")) }
+    if let events = tracking.expectationEvents {
+      text.add("--expevents", events.joined(separator: ","))
+    }
+    if let zone = tracking.zone {
+      let option =
+        switch tracking.zoneDirection {
+        case .both: "--zone"
+        case .original: "--zone-orig"
+        case .reply: "--zone-reply"
+        }
+      switch zone {
+      case .mark: text.add(option, "mark")
+      case .number(let number): text.add(option, "\(number)")
+      }
+    }
+  }
+
+  public func compile(into compiler: inout RulesetCompiler) {
+    if isNotTracked {
+      compiler.set(RuleAction(.doNotTrack))
+    } else {
+      if tracking != TrackingOptions() { compiler.uses.insert(.trackingOptions) }
+      compiler.set(RuleAction(.track, a: compiler.add(tracking)))
+    }
+  }
+}
+
+/// Leaves packets untracked: CT --notrack by its older name.
+public struct NotrackTarget: RuleTarget {
+  public static let name = "NOTRACK"
+  public static let tables: [TableName]? = [.raw]
+  public static let options: [OptionRule] = []
+
+  public init() {}
+
+  public mutating func take(_ use: OptionUse, _ scope: RuleScope) throws(RulesetError) {}
+
+  public func write(to text: inout RuleText) {}
+
+  public func compile(into compiler: inout RulesetCompiler) {
+    compiler.set(RuleAction(.doNotTrack))
+  }
+}
