@@ -108,6 +108,14 @@ let package = Package(
       dependencies: ["TestLab", "PacketForge", "Conntrack", "ConntrackFormat", "Wire"],
       swiftSettings: strict),
 
+    .testTarget(
+      name: "NATTests", dependencies: ["TestLab", "PacketForge", "NAT", "Conntrack", "Wire"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "FirewallTests",
+      dependencies: ["TestLab", "PacketForge", "Firewall", "Ruleset", "Conntrack", "Wire"],
+      swiftSettings: strict),
+
     .target(
       name: "FuzzTargets",
       dependencies: [
@@ -118,5 +126,6 @@ let package = Package(
     .executableTarget(
       name: "weir-fuzz", dependencies: ["FuzzTargets"], path: "Fuzz/Runner",
       swiftSettings: strict),
+    .testTarget(name: "FuzzTests", dependencies: ["FuzzTargets"], swiftSettings: strict),
   ]
 )

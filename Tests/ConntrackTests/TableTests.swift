@@ -6,9 +6,9 @@ import TestLab
 import Testing
 
 @Suite struct TableTests {
-  let server = Endpoint(wan, 53)
+  let server = Socket(wan, 53)
 
-  func client(_ number: Int) -> Endpoint { Endpoint(lan, UInt16(1000 + number)) }
+  func client(_ number: Int) -> Socket { Socket(lan, UInt16(1000 + number)) }
 
   /// An assured stream.
   func stream(_ lab: TrackerLab, _ number: Int) {

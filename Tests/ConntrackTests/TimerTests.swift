@@ -45,7 +45,7 @@ struct TestRandom: RandomNumberGenerator {
       switch random.below(4) {
       case 0:
         let number = UInt16(random.below(40))
-        lab.sees(Endpoint(lan, number).udp(to: Endpoint(wan, 53)))
+        lab.sees(Socket(lan, number).udp(to: Socket(wan, 53)))
         model.deadlines["udp \(number)"] = lab.now + udp * 1_000_000_000
       case 1:
         let number = UInt16(random.below(40))
@@ -84,7 +84,7 @@ struct TestRandom: RandomNumberGenerator {
     var begun = 0
     var ended = 0
     for _ in 0..<300 {
-      lab.sees(Endpoint(lan, UInt16(random.below(500))).udp(to: Endpoint(wan, 53)))
+      lab.sees(Socket(lan, UInt16(random.below(500))).udp(to: Socket(wan, 53)))
       lab.wait(nanoseconds: Int64(random.below(2_000_000_000)))
       let events = lab.tracker.takeEvents()
       begun += events.count { $0.kind == .new }
@@ -100,7 +100,7 @@ struct TestRandom: RandomNumberGenerator {
 
   @Test func timeNeverGoesBack() {
     let lab = TrackerLab()
-    lab.sees(Endpoint(lan, 1).udp(to: Endpoint(wan, 53)))
+    lab.sees(Socket(lan, 1).udp(to: Socket(wan, 53)))
     lab.wait(-3600)
     #expect(lab.entry == "30 [UNREPLIED]")
     lab.wait(3600)
@@ -123,7 +123,7 @@ struct TestRandom: RandomNumberGenerator {
     for _ in 0..<6000 {
       let number = UInt32(random.below(1200))
       let source = Address("10.0.\(1 + number / 200).\(1 + number % 200)")
-      let result = lab.sees(Endpoint(source, 7).udp(to: Endpoint(wan, 53)))
+      let result = lab.sees(Socket(source, 7).udp(to: Socket(wan, 53)))
       living = living.filter { $0.value > lab.now }
       if living[number] != nil {
         // Known, whatever else came and went: it is found, not begun again.

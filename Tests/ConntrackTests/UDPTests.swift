@@ -6,8 +6,8 @@ import TestLab
 import Testing
 
 @Suite struct UDPTests {
-  let client = Endpoint(lan, 1000)
-  let server = Endpoint(wan, 53)
+  let client = Socket(lan, 1000)
+  let server = Socket(wan, 53)
 
   @Test func streamAfterTwoSeconds() {
     let lab = TrackerLab()
@@ -80,8 +80,8 @@ import Testing
     #expect(lab.sees(client.udp(to: server).damaged(at: 30)) == "INVALID")
     #expect(lab.sees(client.udp(to: server, checksum: 0)) == "NEW/o")
     let lab6 = TrackerLab()
-    let client6 = Endpoint("fd00:1::2", 1000)
-    let server6 = Endpoint("2001:db8:9::2", 53)
+    let client6 = Socket("fd00:1::2", 1000)
+    let server6 = Socket("2001:db8:9::2", 53)
     #expect(lab6.sees(client6.udp(to: server6, checksum: 0)) == "NEW/o")
     #expect(lab6.sees(client6.udp(to: server6).damaged(at: 50)) == "INVALID")
   }
