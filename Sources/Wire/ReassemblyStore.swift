@@ -91,8 +91,8 @@ struct FragmentStore: ~Copyable, Sendable {
 
   init(queueCost: Int, highThreshold: Int, timeoutNanoseconds: Int64) {
     self.queueCost = queueCost
-    // The upper bound keeps sums of sizes far from overflow; no machine has that much.
-    self.highThreshold = Swift.min(Swift.max(0, highThreshold), 1 << 40)
+    // The upper bound keeps counts of queues and fragments in 32 bits.
+    self.highThreshold = Swift.min(Swift.max(0, highThreshold), 1 << 38)
     self.timeoutNanoseconds = Swift.max(0, timeoutNanoseconds)
     // A fragment is let in as long as the threshold is not passed: one may go over it.
     pool = FragmentPool(
