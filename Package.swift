@@ -107,6 +107,13 @@ let package = Package(
       name: "ConntrackTests",
       dependencies: ["TestLab", "PacketForge", "Conntrack", "ConntrackFormat", "Wire"],
       swiftSettings: strict),
+    .testTarget(
+      name: "NATTests", dependencies: ["TestLab", "PacketForge", "NAT", "Conntrack", "Wire"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "FirewallTests",
+      dependencies: ["TestLab", "PacketForge", "Firewall", "Ruleset", "Conntrack", "Wire"],
+      swiftSettings: strict),
 
     .target(
       name: "FuzzTargets",
@@ -118,5 +125,9 @@ let package = Package(
     .executableTarget(
       name: "weir-fuzz", dependencies: ["FuzzTargets"], path: "Fuzz/Runner",
       swiftSettings: strict),
+    .testTarget(name: "FuzzTests", dependencies: ["FuzzTargets"], swiftSettings: strict),
+    .executableTarget(
+      name: "make-capture", dependencies: ["PacketForge", "Capture", "Wire"],
+      path: "Benchmarks/MakeCapture", swiftSettings: strict),
   ]
 )
