@@ -79,7 +79,8 @@ public struct ConnectionTracker: ~Copyable {
       || number == IPProtocolNumber.icmpv6 && headers.family == .ipv6
     {
       if case .decided(let tracking) = judgeICMP(bytes, headers, hook) {
-        if tracking.state == .invalid { statistics.invalid += 1 }
+        // conntrack -S counts these apart from what is wrong in other protocols.
+        if tracking.state == .invalid { statistics.error += 1 }
         return tracking
       }
     }
@@ -313,7 +314,7 @@ public struct ConnectionTracker: ~Copyable {
   private mutating func dropEarly(_ tuple: Tuple) -> Bool {
     let hash = table.hash(tuple, zone: 0)
     let buckets = UInt64(max(settings.buckets, 1))
-    let bucket = (hash >> 32) * buckets >> 32
+    let bucket = ((hash >> 32) * buckets) >> 32
     // The hashes that fall into buckets `bucket` to `bucket + 7` of `buckets`.
     let first = (bucket << 32) / buckets
     let last = min(((bucket + 8) << 32) / buckets, 1 << 32) - 1

@@ -47,7 +47,7 @@ public struct ReplaySession: ~Copyable {
   ) throws(RulesetError) {
     self.options = options
     summary.fillsTruncated = options.fillsTruncated
-    summary.rulesLeftOut = ruleset.ignored.count
+    summary.rulesLeftOut = ruleset.ignored.count + ruleset.unheeded.count
     var firewall = try Firewall(
       ruleset: ruleset, host: snapshot.configuration, settings: settings, seed: seed)
     hasSnapshot = !snapshot.configuration.interfaces.isEmpty
@@ -136,6 +136,9 @@ public struct ReplaySession: ~Copyable {
     }
     summary.frames += 1
     summary.bytes += UInt64(frame.originalLength)
+    if frame.timeNanoseconds < summary.lastTimeNanoseconds ?? .min {
+      summary.earlierThanBefore += 1
+    }
     summary.firstTimeNanoseconds = summary.firstTimeNanoseconds ?? frame.timeNanoseconds
     summary.lastTimeNanoseconds = max(
       summary.lastTimeNanoseconds ?? frame.timeNanoseconds, frame.timeNanoseconds)
