@@ -15,7 +15,8 @@ PACKETS ?= 1000000
 build_packages = libpcap-dev zlib1g-dev
 test_packages = $(build_packages) iproute2 iptables nftables conntrack
 
-release = $(SWIFT) build -c release
+# Across modules the optimizer gains a replay an eighth (measured with `make bench`).
+release = $(SWIFT) build -c release -Xswiftc -cross-module-optimization
 sources = Sources Tests Fuzz Benchmarks Package.swift
 # What libFuzzer watches is compiled apart. SANITIZERS=fuzzer,address also watches memory, at a tenth
 # of the speed.
