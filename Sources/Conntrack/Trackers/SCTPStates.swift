@@ -21,7 +21,7 @@ enum SCTPStates {
     // NONE CLOSED C_WAIT C_ECHO ESTAB S_SENT S_RECD S_ACK HB_SENT
     cl, cl, cw, ce, es, cl, cl, sa, cw,  // INIT
     cl, cl, cw, ce, es, ss, sr, sa, cl,  // INIT ACK
-    cl, cl, cl, cl, cl, cl, cl, cl, cl,  // ABORT
+    no, cl, cl, cl, cl, cl, cl, cl, cl,  // ABORT
     cl, cl, cw, ce, ss, ss, sr, sa, cl,  // SHUTDOWN
     sa, cl, cw, ce, es, sa, sa, sa, sa,  // SHUTDOWN ACK
     cl, cl, cw, ce, es, ss, sr, sa, cl,  // ERROR
