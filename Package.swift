@@ -31,6 +31,9 @@ let package = Package(
       name: "ConntrackFormat", dependencies: ["Wire", "Conntrack"], swiftSettings: strict),
     .target(name: "NAT", dependencies: ["Wire", "Conntrack"], swiftSettings: strict),
     .target(name: "Ruleset", dependencies: ["Wire", "Conntrack", "NAT"], swiftSettings: strict),
+    .testTarget(
+      name: "RulesetTests", dependencies: ["Ruleset", "NAT", "Conntrack", "Wire"],
+      exclude: ["Recorded"], swiftSettings: strict),
     .target(
       name: "Firewall", dependencies: ["Wire", "Conntrack", "NAT", "Ruleset"],
       swiftSettings: strict),
@@ -104,6 +107,7 @@ let package = Package(
       name: "ConntrackTests",
       dependencies: ["TestLab", "PacketForge", "Conntrack", "ConntrackFormat", "Wire"],
       swiftSettings: strict),
+
     .testTarget(
       name: "NATTests", dependencies: ["TestLab", "PacketForge", "NAT", "Conntrack", "Wire"],
       swiftSettings: strict),

@@ -50,6 +50,8 @@ public enum InvalidReason: Hashable, Sendable, BitwiseCopyable {
       "the \(protocolName(number)) checksum is wrong"
     case .impossibleFlags(let flags):
       "no TCP sends the flags \(flags.text)"
+    case .unexpectedSegment(let flags, .none, _):
+      "\(article(flags)) cannot begin a connection"
     case .unexpectedSegment(let flags, let state, let direction):
       "\(article(flags)) in the \(direction.text) direction makes no sense in state \(state.name)"
     case .noConnection(let flags):

@@ -119,13 +119,15 @@ struct EmittedMemory {
   /// identification with the checksum over it, an IPv6 packet's flow label, and all behind the first
   /// 64 bytes.
   private static func hash(_ bytes: [UInt8], _ interface: InterfaceID) -> Int {
-    var hasher = Hasher()
-    hasher.combine(interface)
-    hasher.combine(bytes.count)
+    // FNV-1a. Who floods this table with equal hashes floods their own replay only.
+    var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+    func take(_ value: UInt64) { hash = (hash ^ value) &* 0x100_0000_01b3 }
+    take(UInt64(truncatingIfNeeded: interface.rawValue))
+    take(UInt64(bytes.count))
     for index in 0..<min(bytes.count, 64) where !isFree(index, bytes) {
-      hasher.combine(bytes[index])
+      take(UInt64(bytes[index]))
     }
-    return hasher.finalize()
+    return Int(truncatingIfNeeded: hash)
   }
 
   private static func isFree(_ index: Int, _ bytes: [UInt8]) -> Bool {

@@ -104,7 +104,8 @@ struct RuleTest: BitwiseCopyable, Sendable {
   }
 
   @usableFromInline var kind: Kind
-  @usableFromInline var field: UInt8
+  @usableFromInline var field: PacketField
+  @usableFromInline var address = AddressField.source
   @usableFromInline var isInverted: Bool
   @usableFromInline var a: UInt64
   @usableFromInline var b: UInt64
@@ -116,7 +117,7 @@ struct RuleTest: BitwiseCopyable, Sendable {
     b: UInt64 = 0, c: UInt64 = 0, d: UInt64 = 0
   ) {
     self.kind = kind
-    self.field = field.rawValue
+    self.field = field
     self.isInverted = isInverted
     self.a = a
     self.b = b
@@ -129,7 +130,7 @@ struct RuleTest: BitwiseCopyable, Sendable {
   ) {
     self.init(
       kind, isInverted: isInverted, a: first.high, b: first.low, c: second.high, d: second.low)
-    field = address.rawValue
+    self.address = address
   }
 
   /// `field` lies in `low...high`.
@@ -156,7 +157,7 @@ struct PortSpan: BitwiseCopyable, Hashable, Sendable {
 
 extension MatchContext {
   /// The value of a field; where the packet may lack it and does, a value no rule can name.
-  @usableFromInline
+  @inline(__always)
   func value(_ field: PacketField) -> UInt64 {
     switch field {
     case .none: 0
@@ -193,7 +194,7 @@ extension MatchContext {
   }
 
   /// The packet's state as the conntrack match sees it: no connection is INVALID unless UNTRACKED.
-  @usableFromInline var stateBits: UInt64 {
+  var stateBits: UInt64 {
     guard hasConnection, let state = ctState else {
       return ctState == .untracked ? StateBits.untracked : StateBits.invalid
     }
@@ -211,7 +212,7 @@ extension MatchContext {
   }
 
   /// The value of an address field.
-  @usableFromInline
+  @inline(__always)
   func address(_ field: AddressField) -> IPAddress {
     switch field {
     case .source: source

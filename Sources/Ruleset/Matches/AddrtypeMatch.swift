@@ -50,6 +50,14 @@ public struct AddrtypeMatch: RuleMatch {
     if source == nil && destination == nil {
       throw scope.word.problem("`-m addrtype` needs `--src-type` or `--dst-type`")
     }
+    // What the kernel refuses for IPv6.
+    let all = (source?.types ?? []).union(destination?.types ?? [])
+    let known: AddressTypes = [
+      .unspecified, .unicast, .local, .anycast, .multicast, .unreachable,
+    ]
+    if scope.family == .ipv6 && !all.isSubset(of: known) {
+      throw scope.word.problem("IPv6 has no address type \(Self.text(all.subtracting(known)))")
+    }
   }
 
   /// By bit.
