@@ -20,7 +20,7 @@ extension Firewall {
     let status = tracker.status(connection)
     let done = status.contains(kind == .source ? .sourceNATDone : .destinationNATDone)
     if !done && (passage.tracking.state == .new || passage.tracking.state == .related) {
-      if case .stop = bind(kind, chain, &passage, &observer) { return .stop }
+      if case .stop = bind(kind, chain, &packet, &passage, &observer) { return .stop }
     } else if chain == .postrouting && passage.tracking.direction == .original,
       let bound = tracker.masqueradeInterface(connection),
       bound != Int(passage.context.outInterface.rawValue)
@@ -35,7 +35,20 @@ extension Firewall {
       return .stop
     }
     afterTranslation(packet, &passage, chain)
+    if passage.reassembled != nil { joinTransportHeader(&passage) }
     return .on
+  }
+
+  /// To change a transport header the kernel makes it contiguous: what a shorter first fragment lacks
+  /// of it moves there, and the fragments leave with other sizes than they came with.
+  private func joinTransportHeader(_ passage: inout Passage) {
+    let status = tracker.status(passage.tracking.connection)
+    guard !status.isDisjoint(with: [.sourceNAT, .destinationNAT]) else { return }
+    switch passage.headers.transportProtocol {
+    case IPProtocolNumber.tcp: passage.reassembled?.sizes.pull(TCPField.minimumLength)
+    case IPProtocolNumber.sctp: passage.reassembled?.sizes.pull(SCTPField.headerLength)
+    default: break  // 8 bytes, which every first fragment has.
+    }
   }
 
   func translateError(
@@ -65,11 +78,11 @@ extension Firewall {
 
   /// Asks the nat table about a connection's first packet and settles this half of its binding.
   private mutating func bind<Observer: FirewallObserver & ~Copyable>(
-    _ kind: NATKind, _ chain: BuiltInChain, _ passage: inout Passage,
-    _ observer: inout Observer
+    _ kind: NATKind, _ chain: BuiltInChain, _ packet: inout PacketBuffer,
+    _ passage: inout Passage, _ observer: inout Observer
   ) -> Step {
     let connection = passage.tracking.connection
-    let verdict = evaluate(.nat, chain, &passage, &observer)
+    let verdict = evaluate(.nat, chain, &packet, &passage, &observer)
     var range: NATRange?
     switch verdict.kind {
     case .accept: break

@@ -185,7 +185,12 @@ extension MatchContext {
       guard ctState == nil, trackingOptions < 0 else { return }
       trackingOptions = Int32(bitPattern: action.a)
     case .clampMSS:
-      clampMSS = UInt16(truncatingIfNeeded: action.a)
+      if action.a == UInt16.max {
+        clampsMSSToPath = true
+      } else {
+        // A rule only ever lowers what one before has set.
+        maximumMSS = min(maximumMSS, UInt16(truncatingIfNeeded: action.a))
+      }
     default:
       break
     }

@@ -31,8 +31,10 @@ enum PacketField: UInt8, BitwiseCopyable, Sendable {
   case typeOfService
   case sourceType
   case destinationType
-  case sourceTypeOnInterface
-  case destinationTypeOnInterface
+  case sourceTypeOnInInterface
+  case destinationTypeOnInInterface
+  case sourceTypeOnOutInterface
+  case destinationTypeOnOutInterface
   case sourceMAC
   case packetType
   case userID
@@ -180,8 +182,10 @@ extension MatchContext {
     case .typeOfService: UInt64(typeOfService)
     case .sourceType: UInt64(sourceType.rawValue)
     case .destinationType: UInt64(destinationType.rawValue)
-    case .sourceTypeOnInterface: UInt64(sourceTypeOnInterface.rawValue)
-    case .destinationTypeOnInterface: UInt64(destinationTypeOnInterface.rawValue)
+    case .sourceTypeOnInInterface: UInt64(sourceTypeOnInInterface.rawValue)
+    case .destinationTypeOnInInterface: UInt64(destinationTypeOnInInterface.rawValue)
+    case .sourceTypeOnOutInterface: UInt64(sourceTypeOnOutInterface.rawValue)
+    case .destinationTypeOnOutInterface: UInt64(destinationTypeOnOutInterface.rawValue)
     case .sourceMAC: sourceMAC ?? .max
     case .packetType: UInt64(packetType.rawValue)
     case .userID: socketUserID.map { UInt64($0) } ?? .max
