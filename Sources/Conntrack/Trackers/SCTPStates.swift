@@ -26,7 +26,7 @@ enum SCTPStates {
     sa, cl, cw, ce, es, sa, sa, sa, sa,  // SHUTDOWN ACK
     cl, cl, cw, ce, es, ss, sr, sa, cl,  // ERROR
     cl, cl, ce, ce, es, ss, sr, sa, cl,  // COOKIE ECHO
-    cl, cl, cw, es, es, ss, sr, sa, cl,  // COOKIE ACK
+    no, cl, cw, es, es, ss, sr, sa, cl,  // COOKIE ACK
     cl, cl, cw, ce, es, ss, sr, cl, cl,  // SHUTDOWN COMPLETE
     hs, cl, cw, ce, es, ss, sr, sa, hs,  // HEARTBEAT
     cl, cl, cw, ce, es, ss, sr, sa, hs,  // HEARTBEAT ACK
