@@ -107,7 +107,6 @@ let package = Package(
       name: "ConntrackTests",
       dependencies: ["TestLab", "PacketForge", "Conntrack", "ConntrackFormat", "Wire"],
       swiftSettings: strict),
-
     .testTarget(
       name: "NATTests", dependencies: ["TestLab", "PacketForge", "NAT", "Conntrack", "Wire"],
       swiftSettings: strict),
@@ -127,5 +126,8 @@ let package = Package(
       name: "weir-fuzz", dependencies: ["FuzzTargets"], path: "Fuzz/Runner",
       swiftSettings: strict),
     .testTarget(name: "FuzzTests", dependencies: ["FuzzTargets"], swiftSettings: strict),
+    .executableTarget(
+      name: "make-capture", dependencies: ["PacketForge", "Capture", "Wire"],
+      path: "Benchmarks/MakeCapture", swiftSettings: strict),
   ]
 )

@@ -42,7 +42,11 @@ extension ConnectionTracker {
     }
     table.records[record].deadline = now + connection.timeoutNanoseconds
     table.records[record].mark = connection.mark
-    if case .tcp(let state) = connection.protocolState { table.records[record].tcp.state = state }
+    switch connection.protocolState {
+    case .tcp(let state): table.records[record].tcp.state = state
+    case .sctp(let state): table.records[record].sctp.state = state
+    default: break
+    }
     if let original = connection.originalCounters, let reply = connection.replyCounters {
       table.records[record].extensions.insert(.counters)
       table.counters[record] = CounterPair(original: original, reply: reply)

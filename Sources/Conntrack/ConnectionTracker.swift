@@ -85,7 +85,10 @@ public struct ConnectionTracker: ~Copyable {
       }
     }
     guard let tuple = Tuple(bytes, headers) else {
-      return invalid(.truncated(protocolNumber: number))
+      let isWhole = headers.transportOffset >= 0 && headers.end - headers.transportOffset >= 8
+      return invalid(
+        number == IPProtocolNumber.gre && isWhole
+          ? .greNotPPTP : .truncated(protocolNumber: number))
     }
     // A second round only where a finished connection gave way to a new one.
     for _ in 0..<2 {
@@ -172,6 +175,8 @@ public struct ConnectionTracker: ~Copyable {
       if let segment = TCPHeader(bytes, at: headers.transportOffset, end: headers.end) {
         refusal = beginTCP(record, segment, bytes, headers)
       }
+    case IPProtocolNumber.sctp:
+      refusal = beginSCTP(record, bytes, headers)
     case IPProtocolNumber.icmp, IPProtocolNumber.icmpv6:
       let type = UInt8(tuple.destinationPort >> 8)
       if !ICMPQuery.isRequest(type, protocolNumber: tuple.protocolNumber) {
@@ -206,6 +211,7 @@ public struct ConnectionTracker: ~Copyable {
     case IPProtocolNumber.tcp: tcpError(bytes, headers, hook)
     case IPProtocolNumber.udp: udpError(bytes, headers, hook)
     case IPProtocolNumber.udpLite: udpLiteError(bytes, headers, hook)
+    case IPProtocolNumber.sctp: sctpError(bytes, headers, hook)
     default: nil
     }
   }
@@ -225,6 +231,8 @@ public struct ConnectionTracker: ~Copyable {
       return trackUDP(record, direction, isNew: isNew, headers)
     case IPProtocolNumber.icmp, IPProtocolNumber.icmpv6:
       return trackICMPQuery(record, direction, headers)
+    case IPProtocolNumber.sctp:
+      return trackSCTP(record, direction, isNew: isNew, bytes, headers)
     case IPProtocolNumber.gre:
       return trackGRE(record, direction, headers)
     default:

@@ -36,8 +36,12 @@ public enum InvalidReason: Hashable, Sendable, BitwiseCopyable {
   /// No room for a new connection, and none that may be dropped early was found.
   case tableFull(limit: Int64)
   case sctpNoConnection
-  case sctpBadVerificationTag
-  case sctpUnexpectedChunk
+  case sctpBadVerificationTag(tag: UInt32, expected: UInt32)
+  case sctpUnexpectedChunk(type: UInt8, state: SCTPState)
+  /// Chunks without a length, or that may not stand together.
+  case sctpBadChunks
+  /// GRE version 1 that is not PPTP's.
+  case greNotPPTP
 
   /// One sentence, without a full stop.
   public var text: String {
@@ -84,10 +88,14 @@ public enum InvalidReason: Hashable, Sendable, BitwiseCopyable {
       "the table is full (nf_conntrack_max = \(limit)) and no entry could be dropped early"
     case .sctpNoConnection:
       "this SCTP packet belongs to no known association and cannot begin one"
-    case .sctpBadVerificationTag:
-      "the SCTP verification tag is not this association's"
-    case .sctpUnexpectedChunk:
-      "this SCTP chunk makes no sense in the association's state"
+    case .sctpBadVerificationTag(let tag, let expected):
+      "the SCTP verification tag \(tag) is not this association's, \(expected)"
+    case .sctpUnexpectedChunk(let type, let state):
+      "an SCTP chunk of type \(type) makes no sense in state \(state.name)"
+    case .sctpBadChunks:
+      "the SCTP chunks are cut short or may not stand together"
+    case .greNotPPTP:
+      "GRE version 1 is PPTP's, and this is not"
     }
   }
 

@@ -26,8 +26,10 @@ extension Tuple {
       sourcePort = message.identifier
       destinationPort = UInt16(message.type) << 8 | UInt16(message.code)
     case IPProtocolNumber.gre:
-      // Only PPTP's GRE tells its calls apart, and those only a helper knows.
-      break
+      // Only PPTP's GRE tells its calls apart: the peer's call is the destination's key.
+      guard end - offset >= 8, bytes.uint16(at: offset) & GREField.versionMask == 1 else { break }
+      guard bytes.uint16(at: offset + GREField.payloadProtocol) == GREField.ppp else { return nil }
+      destinationPort = bytes.uint16(at: offset + GREField.callID)
     default:
       break
     }

@@ -75,6 +75,8 @@ extension InvalidReason {
     case .sctpNoConnection: "SCTP packet of no known association"
     case .sctpBadVerificationTag: "wrong SCTP verification tag"
     case .sctpUnexpectedChunk: "SCTP chunk out of step"
+    case .sctpBadChunks: "SCTP chunks cut short or that may not stand together"
+    case .greNotPPTP: "GRE version 1 that is not PPTP's"
     }
   }
 }

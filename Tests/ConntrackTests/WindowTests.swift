@@ -211,4 +211,21 @@ import Testing
     packet.repairChecksums()
     #expect(lab.sees(packet) == "INVALID")
   }
+
+  @Test func overshootingByNoMoreThanTheOtherWindowPasses() {
+    #expect(lab.sees(client.ack(seq: 1001 + 64_241)) == "ESTABLISHED/o")
+    #expect(lab.lastReason != nil)
+  }
+
+  @Test func overshootingByTheOtherWindow() {
+    #expect(lab.sees(client.ack(seq: 1001 + 2 * 64_240 - 1)) == "ESTABLISHED/o")
+    #expect(lab.lastReason != nil)
+  }
+
+  @Test func closingOutOfTheWindowFromBothEndsShortensTheTimeout() {
+    #expect(lab.sees(client.fin(seq: 900_000)) == "INVALID")
+    #expect(lab.entry == "432000 ESTABLISHED [ASSURED]")
+    #expect(lab.sees(server.fin(seq: 900_000)) == "INVALID")
+    #expect(lab.entry == "300 ESTABLISHED [ASSURED]")
+  }
 }

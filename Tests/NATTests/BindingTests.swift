@@ -166,4 +166,21 @@ func ports(
     #expect(lab.passes(first, to: addresses(router)) == "NEW/o")
     #expect(lab.passes(second, to: addresses(router)) == "clash")
   }
+
+  @Test func aRangeOfAddressesGivesASourceOneAddress() {
+    let lab = TrackerLab()
+    let range = addresses("198.51.100.10", "198.51.100.13")
+    var seen: Set<IPAddress> = []
+    for number in UInt8(2)...60 {
+      let client = Socket(Address("10.0.1.\(number)"), 1000)
+      lab.passes(client.udp(to: wanServer), to: range)
+      let first = mapped(lab)
+      seen.insert(first.address)
+      lab.passes(client.udp(to: Socket("198.51.100.2", 54)), to: range)
+      #expect(mapped(lab) == first)
+    }
+    let range4 = Address("198.51.100.10").value...Address("198.51.100.13").value
+    #expect(seen.allSatisfy { range4.contains($0) })
+    #expect(seen.count > 1)
+  }
 }

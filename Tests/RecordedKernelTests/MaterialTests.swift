@@ -104,8 +104,6 @@ import Wire
 
   /// Captures that need what Weir does not do yet, or a route of that router that is not recorded.
   static let leftOut: Set = [
-    // The SCTP tracker.
-    "suri_sctp-keywords_input.pcap", "tcpdump_isup.pcap",
     // A link-local destination beyond the link.
     "suri_ipv6-evasion_ipv6-atomic-fragments-toobig_toobig.pcap",
     "suri_ipv6-evasion_ipv6-malformed-fragments-18_frag-18.pcap",
