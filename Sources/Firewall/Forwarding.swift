@@ -107,6 +107,20 @@ extension Firewall {
     }
   }
 
+  /// To read a TCP header, or to track SCTP, the kernel makes the header contiguous: what a shorter
+  /// first fragment lacks of it moves there, and the packet's fragments leave with other sizes than
+  /// they came with.
+  func joinTransportHeader(_ passage: inout Passage) {
+    guard passage.reassembled != nil else { return }
+    switch passage.headers.transportProtocol {
+    case IPProtocolNumber.tcp:
+      passage.reassembled?.sizes.pull(TCPField.minimumLength)
+    case IPProtocolNumber.sctp where passage.context.ctState != .untracked:
+      passage.reassembled?.sizes.pull(SCTPField.headerLength)
+    default: break
+    }
+  }
+
   /// The way out of a packet of the host's own.
   func outputRoute(_ passage: Passage) -> RouteResult {
     host.routing.lookup(passage.headers.destination, passage.headers.family)

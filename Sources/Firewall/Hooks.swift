@@ -234,6 +234,7 @@ extension Firewall {
     passage.isTracked = true
     if passage.context.isNotTracked {
       passage.context.ctState = .untracked
+      joinTransportHeader(&passage)
       return .on
     }
     passage.tracking = tracker.track(
@@ -243,6 +244,7 @@ extension Firewall {
       return .stop
     }
     showConnection(&passage)
+    joinTransportHeader(&passage)
     return .on
   }
 

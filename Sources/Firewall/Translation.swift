@@ -35,20 +35,7 @@ extension Firewall {
       return .stop
     }
     afterTranslation(packet, &passage, chain)
-    if passage.reassembled != nil { joinTransportHeader(&passage) }
     return .on
-  }
-
-  /// To change a transport header the kernel makes it contiguous: what a shorter first fragment lacks
-  /// of it moves there, and the fragments leave with other sizes than they came with.
-  private func joinTransportHeader(_ passage: inout Passage) {
-    let status = tracker.status(passage.tracking.connection)
-    guard !status.isDisjoint(with: [.sourceNAT, .destinationNAT]) else { return }
-    switch passage.headers.transportProtocol {
-    case IPProtocolNumber.tcp: passage.reassembled?.sizes.pull(TCPField.minimumLength)
-    case IPProtocolNumber.sctp: passage.reassembled?.sizes.pull(SCTPField.headerLength)
-    default: break  // 8 bytes, which every first fragment has.
-    }
   }
 
   func translateError(
