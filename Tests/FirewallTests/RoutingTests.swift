@@ -74,6 +74,27 @@ import Wire
     #expect(lab.lan(packet).text == "ACCEPT NEW/o")
   }
 
+  /// Out by the port it came in on, IPv6 lets any source pass; by another it does not.
+  @Test func anySourceBackOutByTheSamePort() {
+    let lab = FirewallLab(
+      routes: [
+        Route(
+          IPPrefix(Address("fe80::").value, length: 64, family: .ipv6),
+          hops: [RouteHop(interface: 1)])
+      ])
+    let unspecified = Socket("::", 1000)
+    #expect(lab.wan(unspecified.udp(to: Socket("fe80::1:1", 53))).text == "ACCEPT NEW/o")
+    #expect(
+      lab.lan(unspecified.udp(to: wanServer6)).outcome.reason == .routing(.martianSource))
+  }
+
+  @Test func aFragmentHeaderCutShort() {
+    let packet = Packet(44, from: "fd00:1::2", to: "2001:db8:9::2", payload: [0xb6])
+    let seen = FirewallLab().lan(packet)
+    #expect(seen.outcome.reason == .fragmentDropped(.malformed))
+    #expect(seen.outcome.ctState == nil && seen.left.isEmpty)
+  }
+
   /// Route type; ICMP code, or nil for silence.
   @Test(
     arguments: [
