@@ -76,14 +76,10 @@ extension Firewall {
 
   /// Puts a fragment to the others of its packet. Stops the packet's way until it is whole.
   mutating func defragment(_ packet: inout PacketBuffer, _ passage: inout Passage) -> Step {
-<<<<<<< HEAD
-    guard passage.headers.isFragment || passage.headers.fragmentHeaderOffset >= 0 else { return .on }
-=======
     // An IPv6 fragment header may be cut short, which ends the packet's way here.
     guard passage.headers.isFragment || passage.headers.fragmentHeaderOffset >= 0 else {
       return .on
     }
->>>>>>> fwd
     switch reassembler.add(&packet, headers: passage.headers, now: now, user: 0) {
     case .notAFragment:
       return .on
