@@ -17,6 +17,10 @@ test_packages = $(build_packages) iproute2 iptables nftables conntrack
 
 # Across modules the optimizer gains a replay an eighth (measured with `make bench`).
 release = $(SWIFT) build -c release -Xswiftc -cross-module-optimization
+# What is installed needs no Swift on the machine it runs on.
+ifeq ($(shell uname -s),Linux)
+release += --static-swift-stdlib
+endif
 sources = Sources Tests Fuzz Benchmarks Package.swift
 # What libFuzzer watches is compiled apart. SANITIZERS=fuzzer,address also watches memory, at a tenth
 # of the speed.
