@@ -19,10 +19,6 @@ enum Recordings {
   /// Where the material from outside lies: beside the project.
   static func materialFolder(_ here: String = #filePath) -> String {
     let root = directory(of: directory(of: directory(of: here)))
-    for place in ["/../shared/material/rulesets", "/../../../work/shared/material/rulesets"]
-    where read(root + place + "/frequency.tsv") != nil {
-      return root + place
-    }
     return root + "/../shared/material/rulesets"
   }
 
