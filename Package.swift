@@ -31,6 +31,9 @@ let package = Package(
       name: "ConntrackFormat", dependencies: ["Wire", "Conntrack"], swiftSettings: strict),
     .target(name: "NAT", dependencies: ["Wire", "Conntrack"], swiftSettings: strict),
     .target(name: "Ruleset", dependencies: ["Wire", "Conntrack", "NAT"], swiftSettings: strict),
+    .testTarget(
+      name: "RulesetTests", dependencies: ["Ruleset", "NAT", "Conntrack", "Wire"],
+      exclude: ["Recorded"], swiftSettings: strict),
     .target(
       name: "Firewall", dependencies: ["Wire", "Conntrack", "NAT", "Ruleset"],
       swiftSettings: strict),
@@ -123,5 +126,8 @@ let package = Package(
       name: "weir-fuzz", dependencies: ["FuzzTargets"], path: "Fuzz/Runner",
       swiftSettings: strict),
     .testTarget(name: "FuzzTests", dependencies: ["FuzzTargets"], swiftSettings: strict),
+    .executableTarget(
+      name: "make-capture", dependencies: ["PacketForge", "Capture", "Wire"],
+      path: "Benchmarks/MakeCapture", swiftSettings: strict),
   ]
 )

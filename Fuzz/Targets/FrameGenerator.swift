@@ -148,8 +148,8 @@ public struct FrameGenerator: Sendable {
       return client.segment(flags, data: flags.contains(.syn) ? 0 : size(), options: options)
     case 5, 6, 7:
       let data = [UInt8](repeating: 0x61, count: size())
-      return Endpoint(source, pick(FrameGenerator.ports)).udp(
-        to: Endpoint(destination, pick(FrameGenerator.ports)), data, fields)
+      return Socket(source, pick(FrameGenerator.ports)).udp(
+        to: Socket(destination, pick(FrameGenerator.ports)), data, fields)
     case 8:
       let types: [UInt8] =
         source.family == .ipv4 ? [8, 8, 8, 13, 0, 3, 17, 5] : [128, 128, 135, 143, 1, 137]

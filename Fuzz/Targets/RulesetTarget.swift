@@ -74,8 +74,8 @@ extension FuzzTarget {
     ] {
       let (client, server) = tcp(Address(near), 1000, Address(far), 80)
       packets += [client.syn(options: [.mss(1460)]), server.synAck(), client.ack(), client.fin()]
-      packets.append(Endpoint(Address(near), 1000).udp(to: Endpoint(Address(far), 53)))
-      packets.append(Endpoint(Address(near), 1000).udp(to: Endpoint(Address(own), 53)))
+      packets.append(Socket(Address(near), 1000).udp(to: Socket(Address(far), 53)))
+      packets.append(Socket(Address(near), 1000).udp(to: Socket(Address(own), 53)))
       packets.append(.echoRequest(from: Address(near), to: Address(far), id: 7))
       packets.append(Packet(99, from: Address(near), to: Address(far), payload: [1, 2, 3]))
     }

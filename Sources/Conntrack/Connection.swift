@@ -231,17 +231,26 @@ public struct ConnectionEvent: Hashable, Sendable {
   }
 }
 
-/// The counters of `conntrack -S`, by its names.
+/// The counters of `conntrack -S`, by its names, counting what a 6.18 kernel counts in each.
 public struct ConntrackStatistics: Hashable, Sendable {
+  /// Tuples NAT tried and found taken.
   public var found: UInt64 = 0
+  /// INVALID packets, those of `error` left out.
   public var invalid: UInt64 = 0
+  /// Always 0: entries that packets make are not counted, only those of `conntrack -I`.
   public var insert: UInt64 = 0
+  /// Connections that could not be confirmed, since a tuple of theirs was another's by then.
   public var insertFailed: UInt64 = 0
+  /// Packets dropped for want of room, or since their connection could not be confirmed.
   public var drop: UInt64 = 0
+  /// Connections that gave way to another in a full table.
   public var earlyDrop: UInt64 = 0
+  /// ICMP and ICMPv6 messages that cannot be believed.
   public var error: UInt64 = 0
+  /// Always 0: there is one thread.
   public var searchRestart: UInt64 = 0
   public var clashResolve: UInt64 = 0
+  /// Always 0: buckets do not grow.
   public var chainTooLong: UInt64 = 0
   public init() {}
 }

@@ -249,6 +249,17 @@ struct ConnectionTable: ~Copyable {
     return true
   }
 
+  /// Calls `expire` with each record that is due within the tick that has not wholly passed yet.
+  /// - Complexity: O(records due in the same millisecond).
+  mutating func expireWithinTick(_ now: Int64, _ expire: (inout ConnectionTable, Int) -> Void) {
+    var next = wheel.heads[wheel.fineSlot(of: wheel.tick)]
+    while next != 0 {
+      let record = Int(next - 1)
+      next = records[record].next
+      if records[record].deadline <= now { expire(&self, record) }
+    }
+  }
+
   private mutating func rearm(_ record: Int) {
     disarm(record)
     arm(record)

@@ -67,10 +67,10 @@ extension ConnectionTracker {
     connection.mark = stored.mark
     connection.zone = stored.zone
     connection.id = stored.id
-    if stored.protocolNumber == IPProtocolNumber.tcp {
-      connection.protocolState = .tcp(stored.tcp.state)
-    } else if stored.protocolNumber == IPProtocolNumber.sctp {
-      connection.protocolState = .sctp(stored.sctp.state)
+    switch stored.protocolNumber {
+    case IPProtocolNumber.tcp: connection.protocolState = .tcp(stored.tcp.state)
+    case IPProtocolNumber.sctp: connection.protocolState = .sctp(stored.sctp.state)
+    default: break
     }
     if stored.extensions.contains(.counters) {
       connection.originalCounters = table.counters[record].original

@@ -24,8 +24,11 @@ extension ConnectionTracker {
 
   /// Whether a reply tuple is taken by a connection other than `number`.
   public mutating func isTaken(_ tuple: Tuple, except number: ConnectionNumber) -> Bool {
-    guard let found = findLiving(tuple, zone: zone(number)) else { return false }
-    return found.record != number.index
+    guard let found = findLiving(tuple, zone: zone(number)), found.record != number.index else {
+      return false
+    }
+    statistics.found += 1
+    return true
   }
 
   public func zone(_ number: ConnectionNumber) -> UInt16 { table.records[number.index].zone }

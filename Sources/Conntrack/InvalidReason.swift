@@ -36,7 +36,7 @@ public enum InvalidReason: Hashable, Sendable, BitwiseCopyable {
   /// No room for a new connection, and none that may be dropped early was found.
   case tableFull(limit: Int64)
   /// GRE of version 1 is PPTP's, and its payload PPP (RFC 2637).
-  case greVersion1WithoutPPP
+  case greNotPPTP
   /// A packet of no known association with a chunk that cannot begin one.
   case sctpNoAssociation(type: UInt8)
   case sctpBadVerificationTag(tag: UInt32, expected: UInt32)
@@ -62,6 +62,8 @@ public enum InvalidReason: Hashable, Sendable, BitwiseCopyable {
       "the \(protocolName(number)) checksum is wrong"
     case .impossibleFlags(let flags):
       "no TCP sends the flags \(flags.text)"
+    case .unexpectedSegment(let flags, .none, _):
+      "\(article(flags)) cannot begin a connection"
     case .unexpectedSegment(let flags, let state, let direction):
       "\(article(flags)) in the \(direction.text) direction makes no sense in state \(state.name)"
     case .noConnection(let flags):
@@ -92,7 +94,7 @@ public enum InvalidReason: Hashable, Sendable, BitwiseCopyable {
       "this ICMP error is not sent to the sender of the packet it quotes"
     case .tableFull(let limit):
       "the table is full (nf_conntrack_max = \(limit)) and no entry could be dropped early"
-    case .greVersion1WithoutPPP:
+    case .greNotPPTP:
       "GRE of version 1 carries PPP and nothing else, and this packet's payload is no PPP"
     case .sctpNoAssociation(let type):
       "\(article(type)) belongs to no known association and cannot begin one"

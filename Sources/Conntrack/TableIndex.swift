@@ -54,7 +54,7 @@ struct TableIndex: ~Copyable {
   /// The bucket a hash belongs in: its upper half scaled to the number of buckets, so that hashes
   /// near each other lie near each other.
   @inline(__always) private func home(_ hash: UInt64) -> Int {
-    Int(truncatingIfNeeded: (hash >> 32) &* UInt64(bucketCount) >> 32)
+    Int(truncatingIfNeeded: ((hash >> 32) &* UInt64(bucketCount)) >> 32)
   }
 
   @inline(__always) private func following(_ position: Int) -> Int {

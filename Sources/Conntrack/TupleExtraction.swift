@@ -4,7 +4,7 @@ import Wire
 
 extension Tuple {
   /// The tuple of a packet whose transport header lies at `offset` and ends before `end`. Nil where
-  /// too little of the header is there, and for GRE of version 1 that carries no PPP.
+  /// too little of the header is there.
   /// - Complexity: O(1).
   @inline(__always)
   init?(
@@ -26,12 +26,10 @@ extension Tuple {
       sourcePort = message.identifier
       destinationPort = UInt16(message.type) << 8 | UInt16(message.code)
     case IPProtocolNumber.gre:
-      // Only PPTP's GRE (RFC 2637) tells its calls apart: by the receiver's call id, so that the two
-      // directions are two connections unless a helper knows better.
-      if let header = GREHeader(bytes, at: offset, end: end), header.version == 1 {
-        guard header.payloadProtocol == GREField.ppp else { return nil }
-        destinationPort = header.callID
-      }
+      // Only PPTP's GRE tells its calls apart: the peer's call is the destination's key.
+      guard end - offset >= 8, bytes.uint16(at: offset) & GREField.versionMask == 1 else { break }
+      guard bytes.uint16(at: offset + GREField.payloadProtocol) == GREField.ppp else { return nil }
+      destinationPort = bytes.uint16(at: offset + GREField.callID)
     default:
       break
     }

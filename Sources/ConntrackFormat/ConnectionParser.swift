@@ -256,7 +256,7 @@ private struct ConnectionLineParser {
   private mutating func address(_ key: String, _ family: AddressFamily?)
     throws(ConntrackLineError) -> (IPAddress, AddressFamily)
   {
-    guard let text = value(key), let (address, found) = parseAddress(text),
+    guard let text = value(key), let (address, found) = IPAddress.parse(utf8: text.span),
       family == nil || family == found
     else {
       let kind = family.map { $0 == .ipv4 ? "an IPv4 address" : "an IPv6 address" }

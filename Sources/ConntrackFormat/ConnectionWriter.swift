@@ -201,9 +201,9 @@ extension [UInt8] {
       append(" dst=")
       append(unabridged: tuple.destination, tuple.family)
     } else {
-      append(tuple.source, tuple.family)
+      tuple.source.appendText(tuple.family, to: &self)
       append(" dst=")
-      append(tuple.destination, tuple.family)
+      tuple.destination.appendText(tuple.family, to: &self)
     }
     append(UInt8(ascii: " "))
     switch tupleKind(tuple.protocolNumber) {

@@ -76,7 +76,7 @@ public enum ConntrackArgument {
     if let option, text.contains("/") {
       throw .init("CIDR notation unavailable for `\(option)'")
     }
-    guard let parsed = parseAddress(ArraySlice(text.utf8)) else {
+    guard let parsed = IPAddress.parse(text) else {
       throw .init("Invalid IP address `\(text)'")
     }
     return parsed

@@ -65,7 +65,7 @@ public struct SaveWriter: Sendable {
     ]
     for (option, address) in addresses {
       buffer.append(option)
-      buffer.append(address, original.family)
+      address.appendText(original.family, to: &buffer)
       buffer.append(UInt8(ascii: " "))
     }
   }

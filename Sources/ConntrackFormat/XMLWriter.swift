@@ -80,7 +80,7 @@ public struct XMLWriter: Sendable {
     buffer.append(tuple.family == .ipv4 ? "2\" protoname=\"ipv4\">" : "10\" protoname=\"ipv6\">")
     for (name, address) in [("src", tuple.source), ("dst", tuple.destination)] {
       buffer.append("<\(name)>")
-      buffer.append(address, tuple.family)
+      address.appendText(tuple.family, to: &buffer)
       buffer.append("</\(name)>")
     }
     let name = protocolName(tuple.protocolNumber)

@@ -18,7 +18,7 @@ extension Firewall {
       reset(packet, passage, &sink, &observer)
       return
     }
-    guard checksumAllowsAnswer(packet.bytes, passage.headers) else { return }
+    guard checksumAllowsAnswer(packet.bytes, passage) else { return }
     sendError(type, code, rest: 0, about: packet, passage, &sink, &observer)
   }
 
@@ -51,7 +51,10 @@ extension Firewall {
     else { return }
     guard var answer = answerBuffer.take() else { return }
     if passage.headers.family == .ipv4 {
-      buildError(type, code, rest, packet, passage, from: source, &answer)
+      guard buildError(type, code, rest, packet, passage, from: source, &answer) else {
+        answerBuffer = consume answer
+        return
+      }
     } else {
       buildErrorIPv6(type, code, rest, packet, passage, from: source, way, &answer)
     }
@@ -60,24 +63,34 @@ extension Firewall {
   }
 
   /// RFC 792: type, code, and as much of the packet as fits 576 bytes.
+  ///
+  /// - Returns: false where the packet's options cannot be given back, so that nothing is answered.
   private mutating func buildError(
     _ type: UInt8, _ code: UInt8, _ rest: UInt32, _ packet: borrowing PacketBuffer,
     _ passage: Passage, from source: IPAddress, _ answer: inout PacketBuffer
-  ) {
-    let quoted = min(passage.headers.end, 576 - 28)
-    answer.resize(to: 28 + quoted)
+  ) -> Bool {
+    answer.resize(to: IPv4Field.maximumLength)
+    guard
+      let options = passage.options.echo(
+        packet, into: &answer, address: source, milliseconds: millisecondsOfDay,
+        host: host)
+    else { return false }
+    let at = IPv4Field.minimumLength + options
+    let quoted = min(passage.headers.end, 576 - at - ICMPField.headerLength)
+    answer.resize(to: at + ICMPField.headerLength + quoted)
     // Precedence 6, internetwork control (RFC 1812 4.3.2.5); the type of service is the packet's.
     startIPv4(
       &answer, trafficClass: passage.headers.trafficClass & 0x1e | 0xc0,
       identification: takeIdentification(), fragment: 0, IPProtocolNumber.icmp, from: source,
-      to: passage.headers.source)
-    answer.store8(type, at: 20)
-    answer.store8(code, at: 21)
-    answer.store16(0, at: 22)
-    answer.store32(rest, at: 24)
-    answer.copy(packet.bytes.slice(0..<quoted), at: 28)
-    let sum = InternetChecksum.sum(answer.bytes.slice(20..<answer.count))
-    answer.store16(InternetChecksum.checksum(sum), at: 22)
+      to: passage.headers.source, options: options)
+    answer.store8(type, at: at)
+    answer.store8(code, at: at + ICMPField.code)
+    answer.store16(0, at: at + ICMPField.checksum)
+    answer.store32(rest, at: at + 4)
+    answer.copy(packet.bytes.slice(0..<quoted), at: at + ICMPField.inner)
+    let sum = InternetChecksum.sum(answer.bytes.slice(at..<answer.count))
+    answer.store16(InternetChecksum.checksum(sum), at: at + ICMPField.checksum)
+    return true
   }
 
   /// RFC 4443: the same, up to the minimum MTU of 1280.
@@ -114,7 +127,7 @@ extension Firewall {
   ) {
     let headers = passage.headers
     guard headers.transportProtocol == IPProtocolNumber.tcp, headers.fragmentOffset == 0,
-      !isGroup(headers.destination, headers.family),
+      !isGroup(headers.destination, headers.family), !passage.options.hasStaleChecksum,
       headers.end - headers.transportOffset >= TCPField.minimumLength
     else { return }
     let at = headers.transportOffset
@@ -174,8 +187,9 @@ extension Firewall {
 
   // MARK: The answer's own way
 
-  /// OUTPUT and POSTROUTING of an answer. It is not looked up: it has the connection of the packet
-  /// it is about, and is RELATED to it; INVALID where that has none.
+  /// OUTPUT and POSTROUTING of an answer. It has the connection of the packet it is about, and is
+  /// RELATED to it; where that has none, it is looked up as any packet of the host's own: an error
+  /// belongs to what it quotes, a reset to its ends.
   private mutating func sendAnswer<
     Sink: PacketSink & ~Copyable, Observer: FirewallObserver & ~Copyable
   >(
@@ -190,26 +204,35 @@ extension Firewall {
     let arrival = Arrival(interface: out, family: headers.family, timeNanoseconds: now)
     var passage = Passage(headers, answer.bytes, arrival, isOutput: true)
     passage.route = way
-    if cause.tracking.connection.isNone {
-      passage.tracking.state = .invalid
-    } else {
+    let isTrackedAlready = !cause.tracking.connection.isNone
+    observer.beginAnswer()
+    defer { observer.endAnswer() }
+    if isTrackedAlready {
       passage.tracking = cause.tracking
       passage.tracking.state = .related
       passage.tracking.direction = cause.tracking.direction.opposite
+      showConnection(&passage)
     }
-    observer.beginAnswer()
-    defer { observer.endAnswer() }
-    showConnection(&passage)
-    guard case .on = ask(.raw, .output, &passage, &observer),
-      case .on = ask(.mangle, .output, &passage, &observer),
-      case .on = translateAnswer(.destination, &answer, &passage, isError),
-      case .on = ask(.filter, .output, &passage, &observer),
-      case .on = ask(.mangle, .postrouting, &passage, &observer),
-      case .on = translateAnswer(.source, &answer, &passage, isError)
-    else { return }
+    let passed = passesOutput(&answer, &passage, isTrackedAlready, isError: isError, &observer)
+    if passage.isTracked { _ = tracker.finish(passage.tracking, passed: passed) }
     // To an address of the host's own it goes no further than the loopback.
-    if way.type == .local { return }
+    guard passed, passage.route.type != .local else { return }
     sink.emit(answer.bytes, through: passage.context.outInterface, isAnswer: true)
+  }
+
+  private mutating func passesOutput<Observer: FirewallObserver & ~Copyable>(
+    _ answer: inout PacketBuffer, _ passage: inout Passage, _ isTrackedAlready: Bool,
+    isError: Bool, _ observer: inout Observer
+  ) -> Bool {
+    guard case .on = ask(.raw, .output, &answer, &passage, &observer),
+      case .on = isTrackedAlready ? .on : track(answer.bytes, &passage, .output),
+      case .on = ask(.mangle, .output, &answer, &passage, &observer),
+      case .on = translateAnswer(.destination, &answer, &passage, isError),
+      case .on = ask(.filter, .output, &answer, &passage, &observer),
+      case .on = ask(.mangle, .postrouting, &answer, &passage, &observer),
+      case .on = translateAnswer(.source, &answer, &passage, isError)
+    else { return false }
+    return true
   }
 
   /// The binding applies to answers as to every packet of the connection; the nat table is not asked.
@@ -219,18 +242,26 @@ extension Firewall {
     guard hasTable(.nat, passage.headers.family), !passage.tracking.connection.isNone else {
       return .on
     }
-    if isError { return translateError(kind, &answer, &passage) }
-    guard NATRewriter.rewrite(&answer, &passage.headers, tracker, passage.tracking, kind) else {
-      return .stop
+    let destination = passage.headers.destination
+    if isError {
+      guard case .on = translateError(kind, &answer, &passage) else { return .stop }
+    } else {
+      guard NATRewriter.rewrite(&answer, &passage.headers, tracker, passage.tracking, kind) else {
+        return .stop
+      }
+      passage.readTransport(answer.bytes)
     }
-    passage.readTransport(answer.bytes)
+    if passage.headers.destination != destination {
+      passage.context.outInterface = .none
+      setRoute(outputRoute(passage), &passage)
+    }
     return .on
   }
 
   // MARK: Where and from whom
 
   /// The route to a packet's sender. Where nothing is known of routes: back where it came from.
-  private func wayBack(_ passage: Passage) -> RouteResult? {
+  func wayBack(_ passage: Passage) -> RouteResult? {
     let family = passage.headers.family
     let source = passage.headers.source
     if source == .any { return nil }
@@ -258,19 +289,23 @@ extension Firewall {
     {
       return address
     }
-    if let preferred = way.preferredSource { return preferred }
-    if let interface = way.interface,
-      let address = host.sourceAddress(
-        family, through: interface, nextHop: way.nextHop(to: headers.source),
-        destination: headers.source)
-    {
-      return address
-    }
+    if let address = ownAddress(way, toward: headers.source, family) { return address }
     // Nothing is known of the host's addresses: the answer shows, from whom it was not to come.
     let knowsAddresses = host.interfaces.contains {
       $0.addresses.contains { $0.family == family }
     }
     return knowsAddresses ? nil : headers.destination
+  }
+
+  /// The host's own address on a way: the route's, else the interface's.
+  func ownAddress(
+    _ way: RouteResult, toward destination: IPAddress, _ family: AddressFamily
+  ) -> IPAddress? {
+    if let preferred = way.preferredSource { return preferred }
+    return way.interface.flatMap {
+      host.sourceAddress(
+        family, through: $0, nextHop: way.nextHop(to: destination), destination: destination)
+    }
   }
 
   private func isGroup(_ address: IPAddress, _ family: AddressFamily) -> Bool {
@@ -280,8 +315,12 @@ extension Firewall {
 
   /// REJECT answers a packet with an ICMP error only if its checksum is right, for protocols that
   /// have one where everyone knows it.
-  private func checksumAllowsAnswer(_ bytes: RawSpan, _ headers: PacketHeaders) -> Bool {
+  private func checksumAllowsAnswer(_ bytes: RawSpan, _ passage: Passage) -> Bool {
+    let headers = passage.headers
     let at = headers.transportOffset
+    // With options filled in the kernel's sum over the whole packet is wrong, and it believes only
+    // a checksum that conntrack has looked at before.
+    if passage.options.hasStaleChecksum && !isVerifiedByConntrack(passage) { return false }
     switch headers.transportProtocol {
     case IPProtocolNumber.gre, IPProtocolNumber.esp, IPProtocolNumber.sctp,
       IPProtocolNumber.udpLite:
@@ -306,6 +345,14 @@ extension Firewall {
     }
   }
 
+  private func isVerifiedByConntrack(_ passage: Passage) -> Bool {
+    guard passage.context.ctState != .untracked else { return false }
+    switch passage.headers.transportProtocol {
+    case IPProtocolNumber.tcp, IPProtocolNumber.udp, IPProtocolNumber.icmp: return true
+    default: return false
+    }
+  }
+
   // MARK: Headers
 
   private mutating func takeIdentification() -> UInt16 {
@@ -319,9 +366,10 @@ extension Firewall {
 
   private func startIPv4(
     _ answer: inout PacketBuffer, trafficClass: UInt8, identification: UInt16, fragment: UInt16,
-    _ protocolNumber: UInt8, from source: IPAddress, to destination: IPAddress
+    _ protocolNumber: UInt8, from source: IPAddress, to destination: IPAddress,
+    options: Int = 0
   ) {
-    answer.store8(0x45, at: 0)
+    answer.store8(0x45 + UInt8(options / 4), at: 0)
     answer.store8(trafficClass, at: IPv4Field.trafficClass)
     answer.store16(UInt16(answer.count), at: IPv4Field.totalLength)
     answer.store16(identification, at: IPv4Field.identification)
@@ -331,7 +379,7 @@ extension Firewall {
     answer.store16(0, at: IPv4Field.checksum)
     answer.store32(source.ipv4, at: IPv4Field.source)
     answer.store32(destination.ipv4, at: IPv4Field.destination)
-    let sum = InternetChecksum.sum(answer.bytes.slice(0..<20))
+    let sum = InternetChecksum.sum(answer.bytes.slice(0..<IPv4Field.minimumLength + options))
     answer.store16(InternetChecksum.checksum(sum), at: IPv4Field.checksum)
   }
 

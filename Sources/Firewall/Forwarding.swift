@@ -40,6 +40,27 @@ extension Firewall {
     return .stop
   }
 
+  /// Tells a neighbour that another one is nearer to where its packet goes: the packet leaves by the
+  /// port it came in on (RFC 792, redirect for the host). IPv4 only: what IPv6 sends instead (RFC 4861
+  /// 8.2) holds the nearer neighbour's link-layer address, which the host's routes do not tell.
+  mutating func sendRedirect<
+    Sink: PacketSink & ~Copyable, Observer: FirewallObserver & ~Copyable
+  >(
+    _ packet: borrowing PacketBuffer, _ passage: Passage, _ sink: inout Sink,
+    _ observer: inout Observer
+  ) {
+    guard let port = passage.route.interface, port == index(passage.arrival.interface),
+      passage.headers.family == .ipv4, host.interfaces[port].settings.sendsRedirects,
+      passage.options.sourceRoute == 0,
+      passage.route.gateway == nil || passage.route.gatewayFamily == .ipv4,
+      let back = host.routing.lookup(passage.headers.source, .ipv4), back.type == .unicast,
+      back.interface == port, back.gateway == nil,
+      limiter.allowsRedirect(to: passage.headers.source, now: now)
+    else { return }
+    let nearer = passage.route.nextHop(to: passage.headers.destination)
+    sendError(ICMPType.redirect, 1, rest: nearer.ipv4, about: packet, passage, &sink, &observer)
+  }
+
   /// The longest packet the way out takes; nil where that is not known, and for packets that cannot
   /// have come over the wire as they are (a capture of a host that joins segments on receipt).
   private func mtu(_ passage: Passage) -> Int? {
@@ -55,7 +76,10 @@ extension Firewall {
 
   /// Puts a fragment to the others of its packet. Stops the packet's way until it is whole.
   mutating func defragment(_ packet: inout PacketBuffer, _ passage: inout Passage) -> Step {
-    guard passage.headers.isFragment || passage.headers.hasFragmentHeader else { return .on }
+    // An IPv6 fragment header may be cut short, which ends the packet's way here.
+    guard passage.headers.isFragment || passage.headers.fragmentHeaderOffset >= 0 else {
+      return .on
+    }
     switch reassembler.add(&packet, headers: passage.headers, now: now, user: 0) {
     case .notAFragment:
       return .on
@@ -83,6 +107,20 @@ extension Firewall {
       passage.outcome.hook = hook
       passage.reassembled = whole
       return .on
+    }
+  }
+
+  /// To read a TCP header, or to track SCTP, the kernel makes the header contiguous: what a shorter
+  /// first fragment lacks of it moves there, and the packet's fragments leave with other sizes than
+  /// they came with.
+  func joinTransportHeader(_ passage: inout Passage) {
+    guard passage.reassembled != nil else { return }
+    switch passage.headers.transportProtocol {
+    case IPProtocolNumber.tcp:
+      passage.reassembled?.sizes.pull(TCPField.minimumLength)
+    case IPProtocolNumber.sctp where passage.context.ctState != .untracked:
+      passage.reassembled?.sizes.pull(SCTPField.headerLength)
+    default: break
     }
   }
 

@@ -1,8 +1,9 @@
 // A packet's way through the hooks, in Netfilter's order: lay it beside Netfilter's own diagram.
 //
 //   receive:  PREROUTING    raw → conntrack → mangle → nat (DNAT)
-//             route         ├─ for this host:  INPUT    mangle → filter → nat (SNAT) → confirm
-//                           └─ for another:    TTL, MTU
+//             route, IPv4 options
+//                           ├─ for this host:  INPUT    mangle → filter → nat (SNAT) → confirm
+//                           └─ for another:    TTL, MTU, redirect
 //                                              FORWARD      mangle → filter
 //                                              POSTROUTING  mangle → nat (SNAT) → confirm
 //   send:     OUTPUT        raw → conntrack → mangle → nat (DNAT) → filter, then POSTROUTING
@@ -45,21 +46,24 @@ extension Firewall {
     if case .stop = defragment(&packet, &passage) { return passage.outcome }
 
     // PREROUTING
-    guard case .on = ask(.raw, .prerouting, &passage, &observer),
+    guard case .on = ask(.raw, .prerouting, &packet, &passage, &observer),
       case .on = track(packet.bytes, &passage, .prerouting),
-      case .on = ask(.mangle, .prerouting, &passage, &observer),
+      case .on = ask(.mangle, .prerouting, &packet, &passage, &observer),
       case .on = translate(.destination, .prerouting, &packet, &passage, &observer)
     else { return end(&packet, &passage, &sink, &observer) }
 
-    switch host.routeInput(
+    let way = host.routeInput(
       source: passage.headers.source, destination: passage.headers.destination,
       family: arrival.family, interface: index(arrival.interface))
-    {
+    guard case .on = heedOptions(way, &packet, &passage, &sink, &observer) else {
+      return end(&packet, &passage, &sink, &observer)
+    }
+    switch way {
     case .deliver:
       // INPUT
       passage.outcome.hook = .input
-      guard case .on = ask(.mangle, .input, &passage, &observer),
-        case .on = ask(.filter, .input, &passage, &observer),
+      guard case .on = ask(.mangle, .input, &packet, &passage, &observer),
+        case .on = ask(.filter, .input, &packet, &passage, &observer),
         case .on = translate(.source, .input, &packet, &passage, &observer)
       else { return end(&packet, &passage, &sink, &observer) }
       passage.outcome.verdict = .accept
@@ -71,11 +75,13 @@ extension Firewall {
         return end(&packet, &passage, &sink, &observer)
       }
       decrementTimeToLive(&packet, &passage)
+      sendRedirect(packet, passage, &sink, &observer)
       // FORWARD
       passage.outcome.hook = .forward
-      guard case .on = ask(.mangle, .forward, &passage, &observer),
-        case .on = ask(.filter, .forward, &passage, &observer)
+      guard case .on = ask(.mangle, .forward, &packet, &passage, &observer),
+        case .on = ask(.filter, .forward, &packet, &passage, &observer)
       else { return end(&packet, &passage, &sink, &observer) }
+      fillOptions(&packet, passage)
       return postrouting(&packet, &passage, &sink, &observer)
 
     case .drop(let reason):
@@ -107,11 +113,11 @@ extension Firewall {
       arrival.interface == .none ? passage.context.outInterface : arrival.interface
 
     // OUTPUT
-    guard case .on = ask(.raw, .output, &passage, &observer),
+    guard case .on = ask(.raw, .output, &packet, &passage, &observer),
       case .on = track(packet.bytes, &passage, .output),
-      case .on = ask(.mangle, .output, &passage, &observer),
+      case .on = ask(.mangle, .output, &packet, &passage, &observer),
       case .on = translate(.destination, .output, &packet, &passage, &observer),
-      case .on = ask(.filter, .output, &passage, &observer)
+      case .on = ask(.filter, .output, &packet, &passage, &observer)
     else { return end(&packet, &passage, &sink, &observer) }
     return postrouting(&packet, &passage, &sink, &observer)
   }
@@ -124,7 +130,7 @@ extension Firewall {
     _ observer: inout Observer
   ) -> PacketOutcome {
     passage.context.inInterface = .none
-    guard case .on = ask(.mangle, .postrouting, &passage, &observer),
+    guard case .on = ask(.mangle, .postrouting, &packet, &passage, &observer),
       case .on = translate(.source, .postrouting, &packet, &passage, &observer)
     else { return end(&packet, &passage, &sink, &observer) }
     passage.outcome.verdict = .accept
@@ -169,14 +175,14 @@ extension Firewall {
 
   /// Asks a table's rules at a hook.
   mutating func ask<Observer: FirewallObserver & ~Copyable>(
-    _ table: TableName, _ chain: BuiltInChain, _ passage: inout Passage,
-    _ observer: inout Observer
+    _ table: TableName, _ chain: BuiltInChain, _ packet: inout PacketBuffer,
+    _ passage: inout Passage, _ observer: inout Observer
   ) -> Step {
     let family = passage.headers.family
     let exists =
       family == .ipv4 ? ipv4Rules.hasChain(table, chain) : ipv6Rules.hasChain(table, chain)
     guard exists else { return .on }
-    let verdict = evaluate(table, chain, &passage, &observer)
+    let verdict = evaluate(table, chain, &packet, &passage, &observer)
     if table == .filter || verdict.kind != .accept {
       passage.outcome.reason =
         verdict.isMalformed ? .unreadableForRule(verdict.rule) : .rule(verdict.rule)
@@ -195,20 +201,25 @@ extension Firewall {
     return .stop
   }
 
-  /// Runs the rules, and carries the marks they set to packet and connection.
+  /// Runs the rules, and carries what they set to packet and connection.
   mutating func evaluate<Observer: FirewallObserver & ~Copyable>(
-    _ table: TableName, _ chain: BuiltInChain, _ passage: inout Passage,
-    _ observer: inout Observer
+    _ table: TableName, _ chain: BuiltInChain, _ packet: inout PacketBuffer,
+    _ passage: inout Passage, _ observer: inout Observer
   ) -> RuleVerdict {
     let family = passage.headers.family
+    readForRules(packet.bytes, &passage)
     observer.willAsk(table, chain, family)
     let markBefore = passage.context.connectionMark
-    let verdict =
+    var verdict =
       family == .ipv4
       ? ipv4Rules.evaluate(
         table: table, chain: chain, context: &passage.context, now: now, observer: &observer)
       : ipv6Rules.evaluate(
         table: table, chain: chain, context: &passage.context, now: now, observer: &observer)
+    if passage.context.limitsMSS && !limitMSS(&packet, &passage) {
+      verdict.kind = .drop
+      verdict.isMalformed = true
+    }
     observer.decided(table, chain, verdict)
     if passage.context.connectionMark != markBefore && !passage.tracking.connection.isNone {
       tracker.setMark(passage.tracking.connection, passage.context.connectionMark)
@@ -217,12 +228,13 @@ extension Firewall {
   }
 
   /// Finds the packet's connection, unless a rule of the raw table forbade it.
-  private mutating func track(
+  mutating func track(
     _ bytes: RawSpan, _ passage: inout Passage, _ hook: TrackingHook
   ) -> Step {
     passage.isTracked = true
     if passage.context.isNotTracked {
       passage.context.ctState = .untracked
+      joinTransportHeader(&passage)
       return .on
     }
     passage.tracking = tracker.track(
@@ -232,6 +244,7 @@ extension Firewall {
       return .stop
     }
     showConnection(&passage)
+    joinTransportHeader(&passage)
     return .on
   }
 
@@ -250,7 +263,9 @@ extension Firewall {
       passage.context.replyTuple = tracker.tuple(connection, .reply)
     }
     if uses.contains(.connectionTimeout) {
-      passage.context.ctTimeoutSeconds = tracker.timeoutSeconds(connection)
+      // Before it is confirmed, a connection's time does not run.
+      passage.context.ctTimeoutSeconds =
+        passage.tracking.isUnconfirmed ? 0 : tracker.timeoutSeconds(connection)
     }
   }
 

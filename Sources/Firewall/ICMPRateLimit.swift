@@ -8,6 +8,8 @@ struct ICMPRateLimiter {
   private struct Bucket {
     var tokens: Int64
     var time: Int64
+    /// Redirects sent in a row.
+    var redirects = 0
   }
 
   private static let burst: Int64 = 6
@@ -57,13 +59,40 @@ struct ICMPRateLimiter {
     take(1_000_000_000, cap: 5_000_000_000, from: destination, .ipv4, now)
   }
 
+  /// Whether a redirect may go to `destination` now (`net.ipv4.route.redirect_load`,
+  /// `redirect_number`, `redirect_silence`): each waits twice as long as the one before, nine in all,
+  /// and it begins anew after 20.48 s in which none was asked for. The bucket is the same, and an
+  /// error soon after the first redirect finds it empty.
+  mutating func allowsRedirect(to destination: IPAddress, now: Int64) -> Bool {
+    let key = Key(address: destination, family: .ipv4)
+    makeRoom(for: key)
+    let load: Int64 = 20_000_000
+    var bucket = buckets[key] ?? Bucket(tokens: 0, time: now)
+    if buckets[key] == nil || now - bucket.time > load << 10 {
+      bucket.tokens = 0
+      bucket.redirects = 0
+    }
+    let mayHaveMore = bucket.redirects < 9
+    let allowed =
+      mayHaveMore
+      && (bucket.redirects == 0 || now - bucket.time > load << Int64(bucket.redirects))
+    if allowed { bucket.redirects += 1 }
+    if allowed || !mayHaveMore { bucket.time = now }
+    buckets[key] = bucket
+    return allowed
+  }
+
+  private mutating func makeRoom(for key: Key) {
+    if buckets.count >= ICMPRateLimiter.mostHosts && buckets[key] == nil {
+      buckets.removeAll(keepingCapacity: true)
+    }
+  }
+
   private mutating func take(
     _ cost: Int64, cap: Int64, from destination: IPAddress, _ family: AddressFamily, _ now: Int64
   ) -> Bool {
     let key = Key(address: destination, family: family)
-    if buckets.count >= ICMPRateLimiter.mostHosts && buckets[key] == nil {
-      buckets.removeAll(keepingCapacity: true)
-    }
+    makeRoom(for: key)
     var bucket = buckets[key] ?? Bucket(tokens: cap, time: now)
     bucket.tokens = min(cap, bucket.tokens + max(0, now - bucket.time))
     bucket.time = now

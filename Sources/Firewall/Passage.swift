@@ -44,6 +44,8 @@ struct Passage {
   var route = RouteResult(type: .unicast, interface: nil)
   /// Of a packet put together from fragments: how it may leave again.
   var reassembled: ReassembledInfo?
+  /// Of an IPv4 packet with options: what was found in them.
+  var options = IPv4Options()
 
   init(_ headers: PacketHeaders, _ bytes: RawSpan, _ arrival: Arrival, isOutput: Bool) {
     self.headers = headers

@@ -20,7 +20,7 @@ extension Firewall {
     let status = tracker.status(connection)
     let done = status.contains(kind == .source ? .sourceNATDone : .destinationNATDone)
     if !done && (passage.tracking.state == .new || passage.tracking.state == .related) {
-      if case .stop = bind(kind, chain, &passage, &observer) { return .stop }
+      if case .stop = bind(kind, chain, &packet, &passage, &observer) { return .stop }
     } else if chain == .postrouting && passage.tracking.direction == .original,
       let bound = tracker.masqueradeInterface(connection),
       bound != Int(passage.context.outInterface.rawValue)
@@ -65,11 +65,11 @@ extension Firewall {
 
   /// Asks the nat table about a connection's first packet and settles this half of its binding.
   private mutating func bind<Observer: FirewallObserver & ~Copyable>(
-    _ kind: NATKind, _ chain: BuiltInChain, _ passage: inout Passage,
-    _ observer: inout Observer
+    _ kind: NATKind, _ chain: BuiltInChain, _ packet: inout PacketBuffer,
+    _ passage: inout Passage, _ observer: inout Observer
   ) -> Step {
     let connection = passage.tracking.connection
-    let verdict = evaluate(.nat, chain, &passage, &observer)
+    let verdict = evaluate(.nat, chain, &packet, &passage, &observer)
     var range: NATRange?
     switch verdict.kind {
     case .accept: break

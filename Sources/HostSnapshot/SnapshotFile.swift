@@ -44,20 +44,8 @@ struct SnapshotFile {
   /// The file at `path`, or nil where there is none.
   static func read(_ path: String) throws(HostSnapshotError) -> SnapshotFile? {
     guard FileManager.default.fileExists(atPath: path) else { return nil }
-    do {
-      let bytes = try Data(contentsOf: URL(filePath: path))
-      guard bytes.count <= longest else {
-        throw HostSnapshotError(
-          file: path, "is \(bytes.count) bytes long; at most \(longest) are read")
-      }
-      return SnapshotFile(path: path, bytes: bytes)
-    } catch let error as HostSnapshotError {
-      throw error
-    } catch let error as CocoaError where error.code == .fileReadNoPermission {
-      throw HostSnapshotError(file: path, "cannot be read: permission denied")
-    } catch {
-      throw HostSnapshotError(file: path, "cannot be read; is it a file?")
-    }
+    let bytes = try WholeFile.read(path, most: longest)
+    return SnapshotFile(path: path, bytes: Data(bytes))
   }
 
   /// The contents as text; bytes that are not UTF-8 become U+FFFD.

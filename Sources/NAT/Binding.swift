@@ -96,7 +96,7 @@ extension ConnectionTracker {
     if tuple.family == .ipv4 {
       let size = UInt64(range.maxAddress.ipv4 &- range.minAddress.ipv4) + 1
       return IPAddress(
-        ipv4: range.minAddress.ipv4 &+ UInt32((hash & 0xffff_ffff) * size >> 32))
+        ipv4: range.minAddress.ipv4 &+ UInt32(((hash & 0xffff_ffff) * size) >> 32))
     }
     // IPv6: the low half decides; ranges beyond 2^64 use all of it.
     let size = range.maxAddress.low &- range.minAddress.low &+ 1

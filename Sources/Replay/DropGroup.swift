@@ -54,6 +54,7 @@ extension InvalidReason {
     case .badLength(let number, _, _): "wrong length in the \(protocolName(number)) header"
     case .badChecksum(let number): "wrong \(protocolName(number)) checksum"
     case .impossibleFlags(let flags): "TCP flags \(flags.text)"
+    case .unexpectedSegment(let flags, .none, _): "\(flags.text) cannot begin a connection"
     case .unexpectedSegment(let flags, let state, let direction):
       "\(flags.text) in the \(direction.text) direction in state \(state.name)"
     case .noConnection: "belongs to no known connection, and nf_conntrack_tcp_loose is 0"
@@ -71,7 +72,7 @@ extension InvalidReason {
     case .icmpErrorUnreadable: "ICMP error about a packet that cannot be read"
     case .icmpErrorMisaddressed: "ICMP error not sent to the sender of what it quotes"
     case .tableFull: "table full"
-    case .greVersion1WithoutPPP: "GRE of version 1 without PPP"
+    case .greNotPPTP: "GRE of version 1 without PPP"
     case .sctpNoAssociation(let type):
       "\(SCTPChunkType.name(type)) of no known SCTP association"
     case .sctpBadVerificationTag: "wrong SCTP verification tag"

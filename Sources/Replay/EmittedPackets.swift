@@ -54,7 +54,10 @@ struct EmittedMemory {
   static let most = 65_536
 
   private var entries: [Entry] = []
+  /// The oldest that still counts.
   private var first = 0
+  /// How many entries have been taken out in front; places count from the very first.
+  private var removed = 0
   /// Places in `entries` by a hash of what is compared.
   private var places: [Int: [Int]] = [:]
   /// Sent and never seen leaving, by interface.
@@ -62,9 +65,10 @@ struct EmittedMemory {
   private(set) var seen: [InterfaceID: Int] = [:]
 
   mutating func add(_ packet: EmittedPacket, cause: Int, at time: Int64) {
+    forget(before: time - EmittedMemory.windowNanoseconds)
     if entries.count - first >= EmittedMemory.most { forgetFirst() }
     places[EmittedMemory.hash(packet.bytes, packet.interface), default: []]
-      .append(entries.count)
+      .append(removed + entries.count)
     entries.append(Entry(time: time, cause: cause, packet: packet))
   }
 
@@ -76,7 +80,9 @@ struct EmittedMemory {
     forget(before: time - EmittedMemory.windowNanoseconds)
     let key = EmittedMemory.hash(bytes, interface)
     guard let candidates = places[key] else { return nil }
-    for place in candidates where place >= first && !entries[place].isSeen {
+    for candidate in candidates {
+      let place = candidate - removed
+      guard place >= first && !entries[place].isSeen else { continue }
       let entry = entries[place]
       guard entry.packet.interface == interface,
         EmittedMemory.isSame(entry.packet, bytes)
@@ -97,12 +103,8 @@ struct EmittedMemory {
     while first < entries.count && entries[first].time < time { forgetFirst() }
     if first > 4096 && first * 2 > entries.count {
       entries.removeFirst(first)
-      let moved = first
+      removed += first
       first = 0
-      places = places.compactMapValues { list in
-        let kept = list.map { $0 - moved }.filter { $0 >= 0 }
-        return kept.isEmpty ? nil : kept
-      }
     }
   }
 
@@ -110,7 +112,7 @@ struct EmittedMemory {
     let entry = entries[first]
     if !entry.isSeen { unseen[entry.packet.interface, default: 0] += 1 }
     let key = EmittedMemory.hash(entry.packet.bytes, entry.packet.interface)
-    places[key]?.removeAll { $0 == first }
+    places[key]?.removeAll { $0 == removed + first }
     if places[key]?.isEmpty ?? false { places[key] = nil }
     first += 1
   }
@@ -119,13 +121,15 @@ struct EmittedMemory {
   /// identification with the checksum over it, an IPv6 packet's flow label, and all behind the first
   /// 64 bytes.
   private static func hash(_ bytes: [UInt8], _ interface: InterfaceID) -> Int {
-    var hasher = Hasher()
-    hasher.combine(interface)
-    hasher.combine(bytes.count)
+    // FNV-1a. Who floods this table with equal hashes floods their own replay only.
+    var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+    func take(_ value: UInt64) { hash = (hash ^ value) &* 0x100_0000_01b3 }
+    take(UInt64(truncatingIfNeeded: interface.rawValue))
+    take(UInt64(bytes.count))
     for index in 0..<min(bytes.count, 64) where !isFree(index, bytes) {
-      hasher.combine(bytes[index])
+      take(UInt64(bytes[index]))
     }
-    return hasher.finalize()
+    return Int(truncatingIfNeeded: hash)
   }
 
   private static func isFree(_ index: Int, _ bytes: [UInt8]) -> Bool {

@@ -110,6 +110,8 @@ public struct ReplaySummary: Sendable {
   public var lackingAddressForNAT = 0
   /// Packets of which the capture holds only a part.
   public var cutShort = 0
+  /// Frames whose timestamp is earlier than one before them.
+  public var earlierThanBefore = 0
   /// Packets with a wrong transport checksum.
   public var badChecksums = 0
   /// Whether the capture shows outbound frames, so that the counts above say something.

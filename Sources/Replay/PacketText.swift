@@ -34,7 +34,7 @@ enum PacketText {
   }
 
   private static func appendFragment(_ packet: LooseHeaders, to line: inout [UInt8]) {
-    append(protocolName(packet.transportProtocol), to: &line)
+    append(PacketText.name(packet.transportProtocol), to: &line)
     append(" fragment, id \(packet.identification), bytes ", to: &line)
     append("\(packet.fragmentOffset)-\(packet.fragmentOffset + packet.fragmentLength)", to: &line)
     if packet.moreFragments { append(", more follow", to: &line) }
@@ -52,7 +52,7 @@ enum PacketText {
       return
     case IPProtocolNumber.udp, IPProtocolNumber.udpLite:
       guard UDPHeader(bytes, at: at, end: packet.end) != nil else { break }
-      append(protocolName(packet.transportProtocol), to: &line)
+      append(PacketText.name(packet.transportProtocol), to: &line)
       append(", length ", to: &line)
       append(number: length - UDPField.headerLength, to: &line)
       return
@@ -70,10 +70,10 @@ enum PacketText {
       append(", tag \(header.verificationTag), length \(length)", to: &line)
       return
     default:
-      append("\(protocolName(packet.transportProtocol)), length \(length)", to: &line)
+      append("\(PacketText.name(packet.transportProtocol)), length \(length)", to: &line)
       return
     }
-    append("\(protocolName(packet.transportProtocol)), header incomplete", to: &line)
+    append("\(PacketText.name(packet.transportProtocol)), header incomplete", to: &line)
   }
 
   // MARK: TCP
@@ -163,7 +163,21 @@ enum PacketText {
     append(" > ", to: &line)
     packet.destination.appendText(packet.family, to: &line)
     if let ports { appendPort(ports.destination, to: &line) }
-    append(" \(protocolName(packet.transportProtocol))", to: &line)
+    append(" \(PacketText.name(packet.transportProtocol))", to: &line)
+  }
+
+  /// A protocol's name, of those one meets on a wire.
+  static func name(_ transportProtocol: UInt8) -> String {
+    switch transportProtocol {
+    case 4: "IPv4 in IP"
+    case 33: "DCCP"
+    case 41: "IPv6 in IP"
+    case 89: "OSPF"
+    case 103: "PIM"
+    case 108: "IPComp"
+    case 112: "VRRP"
+    default: protocolName(transportProtocol)
+    }
   }
 
   // MARK: Bytes

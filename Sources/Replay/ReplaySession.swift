@@ -47,7 +47,7 @@ public struct ReplaySession: ~Copyable {
   ) throws(RulesetError) {
     self.options = options
     summary.fillsTruncated = options.fillsTruncated
-    summary.rulesLeftOut = ruleset.ignored.count
+    summary.rulesLeftOut = ruleset.ignored.count + ruleset.unheeded.count
     var firewall = try Firewall(
       ruleset: ruleset, host: snapshot.configuration, settings: settings, seed: seed)
     hasSnapshot = !snapshot.configuration.interfaces.isEmpty
@@ -123,7 +123,7 @@ public struct ReplaySession: ~Copyable {
     case .packet(let placed):
       load(placed, frame, bytes)
       var report = PacketReport(number: frame.number, timeNanoseconds: frame.timeNanoseconds)
-      send(placed, frame, &report)
+      send(placed, frame, &report, explains: false)
       tally(report.outcome, frame.number)
     }
   }
@@ -136,6 +136,9 @@ public struct ReplaySession: ~Copyable {
     }
     summary.frames += 1
     summary.bytes += UInt64(frame.originalLength)
+    if frame.timeNanoseconds < summary.lastTimeNanoseconds ?? .min {
+      summary.earlierThanBefore += 1
+    }
     summary.firstTimeNanoseconds = summary.firstTimeNanoseconds ?? frame.timeNanoseconds
     summary.lastTimeNanoseconds = max(
       summary.lastTimeNanoseconds ?? frame.timeNanoseconds, frame.timeNanoseconds)
@@ -246,8 +249,10 @@ public struct ReplaySession: ~Copyable {
     }
   }
 
+  /// - Parameter explains: whether the report's words and path are wanted; else only what counts.
   private mutating func send(
-    _ placed: Placed, _ frame: CapturedFrame, _ report: inout PacketReport
+    _ placed: Placed, _ frame: CapturedFrame, _ report: inout PacketReport,
+    explains: Bool = true
   ) {
     switch placed.way {
     case .forAnotherHost:
@@ -292,14 +297,24 @@ public struct ReplaySession: ~Copyable {
     arrival.isFilledUp =
       options.fillsTruncated && frame.capturedLength < frame.originalLength
     var sink = EmittedCollector()
-    report.outcome =
-      placed.way == .outbound
-      ? firewall.send(&packet, arrival, to: &sink, observer: &recorder)
-      : firewall.receive(&packet, arrival, to: &sink, observer: &recorder)
-    explain(&report)
+    if explains {
+      report.outcome =
+        placed.way == .outbound
+        ? firewall.send(&packet, arrival, to: &sink, observer: &recorder)
+        : firewall.receive(&packet, arrival, to: &sink, observer: &recorder)
+      explain(&report)
+    } else {
+      var silent = SilentObserver()
+      report.outcome =
+        placed.way == .outbound
+        ? firewall.send(&packet, arrival, to: &sink, observer: &silent)
+        : firewall.receive(&packet, arrival, to: &sink, observer: &silent)
+    }
     summary.emitted += sink.packets.count
     for emitted in sink.packets {
-      report.emitted.append((firewall.interfaces.name(emitted.interface), emitted))
+      if explains {
+        report.emitted.append((firewall.interfaces.name(emitted.interface), emitted))
+      }
       // What the host sends itself is in the capture as this very frame.
       if placed.way == .outbound && !emitted.isAnswer { continue }
       memory.add(emitted, cause: frame.number, at: placed.time)

@@ -29,7 +29,7 @@ public struct RuleNote: Hashable, Sendable {
     }
     place = "\(chain) rule \(description.number)"
     agent = "by rule \(description.number) of \(chain): \(description.text)"
-    if let comment = description.comment ?? RuleNote.comment(in: description.text) {
+    if let comment = description.comment {
       gist = RuleNote.cut("\"\(comment)\"")
     } else {
       let prefix = "-A \(description.chain) "
@@ -40,26 +40,6 @@ public struct RuleNote: Hashable, Sendable {
 
   private static func cut(_ text: String) -> String {
     text.count <= longestGist ? text : text.prefix(longestGist - 1) + "…"
-  }
-
-  /// What stands behind `--comment` in a rule as `iptables-save` prints it.
-  private static func comment(in text: String) -> String? {
-    let option = " --comment "
-    guard let start = text.firstRange(of: option)?.upperBound, start < text.endIndex else {
-      return nil
-    }
-    let rest = text[start...]
-    guard rest.first == "\"" else {
-      return rest.split(separator: " ").first.map(String.init)
-    }
-    var comment = ""
-    var isEscaped = false
-    for character in rest.dropFirst() {
-      if !isEscaped && character == "\"" { break }
-      isEscaped = !isEscaped && character == "\\"
-      if !isEscaped { comment.append(character) }
-    }
-    return comment
   }
 }
 

@@ -109,6 +109,11 @@ public struct TextSummary: Sendable {
           : "the capture holds only the beginning of \(frames), and such packets are dropped; "
             + "--fill-truncated fills them up instead")
     }
+    if summary.earlierThanBefore > 0 {
+      notes.append(
+        "\(counted(summary.earlierThanBefore, "frame")) with a timestamp earlier than one before: "
+          + "taken at the latest time seen, as time never goes back")
+    }
     if summary.lackingAddressForNAT > 0 {
       let packets = counted(summary.lackingAddressForNAT, "packet")
       notes.append(

@@ -59,7 +59,7 @@ extension PacketFacts {
     if let wanted = rule.transport,
       (wanted.number == transportProtocol) == wanted.isInverted
     {
-      return "the packet is \(protocolName(transportProtocol))"
+      return "the packet is \(PacketText.name(transportProtocol))"
     }
     var unsure: [String] = []
     for match in rule.matches {

@@ -53,6 +53,11 @@ public struct PacketHeaders: BitwiseCopyable, Sendable {
   @inlinable @inline(__always)
   public var end: Int { Int(storedEnd) }
 
+  /// The packet has been made longer behind its network header; its length field says so already.
+  public mutating func grow(by bytes: Int) {
+    storedEnd += Int32(bytes)
+  }
+
   /// Bytes of the IPv4 header with options; 40 for IPv6.
   @inlinable @inline(__always)
   public var networkHeaderLength: Int { Int(storedNetworkHeaderLength) }

@@ -68,6 +68,18 @@ public enum Fragmentation {
     }
   }
 
+  /// As above, for whoever holds packet and scratch in one value: a span of the one would claim both.
+  @discardableResult
+  public static func split(
+    _ packet: borrowing PacketBuffer, headers: PacketHeaders, mtu: Int,
+    reassembled: ReassembledInfo?, identification: UInt32, into scratch: inout PacketBuffer,
+    _ body: (RawSpan) -> Void
+  ) -> Bool {
+    split(
+      packet.bytes, headers: headers, mtu: mtu, reassembled: reassembled,
+      identification: identification, into: &scratch, body)
+  }
+
   /// The pieces of a packet whose header, repeated in each, has `headerLength` bytes: with the sizes
   /// that came in when they are known, make up the whole, and fit behind the header, and when the
   /// kernel finds room for that header before the data of each; cut anew otherwise.
@@ -121,7 +133,6 @@ struct FragmentPieces {
     } else if length < left {
       length &= ~7
     }
-    guard length > 0 else { return nil }
     left -= length
     return (length, left == 0)
   }

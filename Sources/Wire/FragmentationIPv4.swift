@@ -10,10 +10,12 @@ extension Fragmentation {
     let limit = Swift.min(mtu, reassembled?.maxFragmentSize ?? mtu)
     let room = limit - headerLength
     let dataLength = headers.end - headerLength
-    guard room >= 8 || room >= dataLength, scratch.capacity >= limit else { return false }
+    guard room >= 8 || room >= dataLength, scratch.capacity >= Swift.min(limit, headers.end)
+    else { return false }
     var pieces = pieces(
       reassembled, headerLength: headerLength, dataLength: dataLength, room: room)
-    // A fragment that is split again (its packet never was whole here) keeps its place.
+    // A fragment that is split again (its packet never was whole here) keeps its place, and Linux
+    // leaves the options of all but a first one alone.
     let base = headers.fragmentOffset
     // DF is gone from pieces that keep their sizes, and stays where they are cut anew.
     let keepsDontFragment = !pieces.keepSizes && reassembled?.dontFragment == true
@@ -23,7 +25,9 @@ extension Fragmentation {
       guard scratch.append(packet.slice(0..<headerLength)),
         scratch.append(packet.slice(at..<at + piece.length))
       else { return false }
-      if at > headerLength { blankUncopiedOptions(&scratch, headerLength: headerLength) }
+      if at > headerLength, base == 0 {
+        blankUncopiedOptions(&scratch, headerLength: headerLength)
+      }
       var word = UInt16((base + at - headerLength) / 8)
       if !piece.isLast || headers.moreFragments { word |= IPv4Field.moreFragmentsBit }
       if keepsDontFragment { word |= IPv4Field.dontFragmentBit }

@@ -5,21 +5,27 @@ extension Fragmentation {
     _ packet: RawSpan, _ headers: PacketHeaders, _ mtu: Int, _ reassembled: ReassembledInfo?,
     _ identification: UInt32, _ scratch: inout PacketBuffer, _ body: (RawSpan) -> Void
   ) -> Bool {
-    guard let part = UnfragmentablePart(packet, end: headers.end) else { return false }
+    // The kernel looks for extension headers only in what the first fragment brought.
+    let seen = reassembled.flatMap { info in info.sizes.first.map { info.dataOffset + $0 } }
+    let end = headers.end
+    guard let part = UnfragmentablePart(packet, end: Swift.min(end, seen ?? end)) else {
+      return false
+    }
     // Not longer than what came in, but at least what every link carries (RFC 8200 section 5).
-    let limit = reassembled.map { Swift.max($0.maxFragmentSize, 1280) } ?? mtu
+    let longest = IPv6Field.length + 65_535
+    let limit = Swift.min(reassembled.map { Swift.max($0.maxFragmentSize, 1280) } ?? mtu, longest)
     let overhead = part.length + IPv6Field.fragmentHeaderLength
     let room = limit - overhead
-    guard room >= 8, scratch.capacity >= limit else { return false }
-    let dataLength = headers.end - part.length
+    guard end <= longest, room >= 8,
+      scratch.capacity >= Swift.min(limit, end + IPv6Field.fragmentHeaderLength)
+    else { return false }
+    let dataLength = end - part.length
     var pieces = pieces(
       reassembled, headerLength: part.length, dataLength: dataLength, room: room)
     var at = part.length
     while let piece = pieces.next() {
       scratch.removeAll()
-      guard scratch.append(packet.slice(0..<part.length)), scratch.capacity >= overhead else {
-        return false
-      }
+      guard scratch.append(packet.slice(0..<part.length)) else { return false }
       scratch.resize(to: overhead)
       guard scratch.append(packet.slice(at..<at + piece.length)) else { return false }
       let offset = UInt16(at - part.length)

@@ -104,7 +104,8 @@ public struct ReassembledInfo: BitwiseCopyable, Sendable {
 /// What became of a packet given to a `Reassembler`.
 public enum ReassemblyResult: Sendable {
   /// Goes on as it is. Also fragments that Linux leaves alone, which connection tracking then finds
-  /// INVALID: of IPv6, those with more to follow whose end is no multiple of 8.
+  /// INVALID: of IPv6, those with more to follow whose end is no multiple of 8, and first ones that
+  /// end before or within the transport header.
   case notAFragment
   /// Kept until the others come; the packet's way ends here.
   case held
@@ -192,8 +193,12 @@ public struct FragmentSizes: BitwiseCopyable, Sendable {
 
   /// The kernel made the whole packet contiguous, as it does for a helper: the sizes are forgotten.
   public mutating func forget() {
+    self = FragmentSizes()
     isComplete = false
   }
+
+  /// The first fragment's bytes of data, known also when not all sizes are; nil when forgotten.
+  var first: Int? { runCount > 0 ? Int(runs[0].size) : nil }
 
   /// Whether every size is at most `limit`, and all but the last are multiples of 8. The first one is
   /// taken for `extra` bytes longer.
@@ -203,7 +208,7 @@ public struct FragmentSizes: BitwiseCopyable, Sendable {
     while let size = cursor.next(self) {
       let length = index == 0 ? size + extra : size
       index += 1
-      guard length > 0, length <= limit, index == count || length & 7 == 0 else { return false }
+      guard length >= 0, length <= limit, index == count || length & 7 == 0 else { return false }
     }
     return true
   }

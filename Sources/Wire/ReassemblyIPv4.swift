@@ -36,7 +36,7 @@ extension Reassembler {
       ipv4.insert(
         queue, after: previous, kept: packet.bytes.slice(keptStart..<headerLength + length),
         keptHeader: headerLength - keptStart, offset: offset, headerLength: headerLength,
-        packetLength: headers.end)
+        packetLength: packet.count)
     else { return .dropped(.noRoom) }
     ipv4[queue].note(
       size: headerLength + length, dontFragment: headers.dontFragment, offset: offset,

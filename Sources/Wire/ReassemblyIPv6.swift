@@ -47,7 +47,7 @@ extension Reassembler {
       ipv6.insert(
         queue, after: previous, kept: packet.bytes.slice(keptStart..<headers.end),
         keptHeader: dataOffset - keptStart, offset: offset, headerLength: headerOffset,
-        packetLength: headers.end)
+        packetLength: packet.count)
     else { return .dropped(.noRoom) }
     ipv6[queue].note(
       size: headers.end, dontFragment: false, offset: offset, trafficClass: headers.trafficClass)

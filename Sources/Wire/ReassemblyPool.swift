@@ -1,49 +1,88 @@
-// Where the bytes of waiting fragments lie: one allocation cut into small blocks, so that a bound on
-// memory is a bound on blocks and nothing is allocated for a fragment. Used by `FragmentStore` only.
+// Where the bytes of waiting fragments lie: small blocks cut from larger slabs, as many as the limit
+// on memory allows and no more. Used by `FragmentStore` only.
 
-/// A fixed number of blocks of equal length; the bytes of one fragment are a chain of them.
-struct FragmentPool: ~Copyable {
+/// Blocks of equal length; the bytes of one fragment are a chain of them.
+struct FragmentPool: Sendable {
   static var blockLength: Int { 512 }
+  private static var blocksPerSlab: Int { 256 }
   /// The end of a chain.
   static var none: Int32 { -1 }
 
-  private var bytes: PacketBuffer
-  /// The block that follows in a chain or in the list of free ones.
-  private var following: [Int32]
-  private var firstFree: Int32
-  private(set) var freeCount: Int
+  /// How many blocks there may be.
+  let limit: Int
+  private var slabs: [[UInt8]] = []
+  /// The block that follows in a chain or in the list of free ones; as many as there are blocks.
+  private var following: [Int32] = []
+  private var firstFree = FragmentPool.none
+  private var usedCount = 0
 
-  /// Room for `blockCount` blocks; 0 allocates nothing.
-  init(blockCount: Int) {
-    bytes = PacketBuffer(capacity: blockCount * FragmentPool.blockLength)
-    bytes.resize(to: bytes.capacity)
-    following = (0..<blockCount).map { Int32($0 + 1) }
-    if blockCount > 0 { following[blockCount - 1] = FragmentPool.none }
-    firstFree = blockCount > 0 ? 0 : FragmentPool.none
-    freeCount = blockCount
+  init(limit: Int) {
+    self.limit = Swift.min(limit, Int(Int32.max) - FragmentPool.blocksPerSlab)
   }
 
-  static func blocks(for length: Int) -> Int {
-    (length + blockLength - 1) / blockLength
+  /// Allocates all blocks, so that `store` does not have to.
+  mutating func prepare() {
+    slabs.reserveCapacity(limit / FragmentPool.blocksPerSlab + 1)
+    following.reserveCapacity(limit + FragmentPool.blocksPerSlab)
+    while following.count < limit { addSlab() }
   }
+
+  private mutating func addSlab() {
+    slabs.append(
+      [UInt8](repeating: 0, count: FragmentPool.blocksPerSlab * FragmentPool.blockLength))
+    for _ in 0..<FragmentPool.blocksPerSlab {
+      following.append(firstFree)
+      firstFree = Int32(following.count - 1)
+    }
+  }
+
+  /// How many blocks hold that many bytes.
+  static func blocks(for length: Int) -> Int { (length + blockLength - 1) / blockLength }
 
   /// Copies `source` into a new chain; nil, with nothing taken, when too few blocks are free.
   mutating func store(_ source: RawSpan) -> Int32? {
-    guard FragmentPool.blocks(for: source.byteCount) <= freeCount else { return nil }
+    let count = FragmentPool.blocks(for: source.byteCount)
+    guard count <= limit - usedCount else { return nil }
     var head = FragmentPool.none
     // From the last block to the first, so that each knows its follower when it is taken.
-    var start = (FragmentPool.blocks(for: source.byteCount) - 1) * FragmentPool.blockLength
-    while start >= 0 {
-      let block = firstFree
-      firstFree = following[Int(block)]
-      freeCount -= 1
+    for index in (0..<count).reversed() {
+      let start = index * FragmentPool.blockLength
       let end = Swift.min(start + FragmentPool.blockLength, source.byteCount)
-      bytes.copy(source.slice(start..<end), at: Int(block) * FragmentPool.blockLength)
+      let block = takeBlock()
+      write(source.slice(start..<end), to: block)
       following[Int(block)] = head
       head = block
-      start -= FragmentPool.blockLength
     }
     return head
+  }
+
+  private mutating func takeBlock() -> Int32 {
+    if firstFree == FragmentPool.none { addSlab() }
+    let block = firstFree
+    firstFree = following[Int(block)]
+    usedCount += 1
+    return block
+  }
+
+  private func place(of block: Int32) -> (slab: Int, offset: Int) {
+    let (slab, index) = Int(block).quotientAndRemainder(dividingBy: FragmentPool.blocksPerSlab)
+    return (slab, index * FragmentPool.blockLength)
+  }
+
+  private mutating func write(_ source: RawSpan, to block: Int32) {
+    let (slab, offset) = place(of: block)
+    var elements = slabs[slab].mutableSpan
+    // The elements are bytes: every value is one, and there is no padding to see.
+    var bytes = unsafe elements.mutableBytes
+    var at = 0
+    while at + 8 <= source.byteCount {
+      bytes.store64(source.uint64(at: at), at: offset + at)
+      at += 8
+    }
+    while at < source.byteCount {
+      bytes.store8(source.uint8(at: at), at: offset + at)
+      at += 1
+    }
   }
 
   /// Adds the first `length` bytes of a chain to `packet`. False when they do not fit there.
@@ -52,9 +91,10 @@ struct FragmentPool: ~Copyable {
     var block = head
     var left = length
     while block != FragmentPool.none, left > 0 {
-      let start = Int(block) * FragmentPool.blockLength
+      let (slab, offset) = place(of: block)
       let part = Swift.min(left, FragmentPool.blockLength)
-      guard packet.append(bytes.bytes.slice(start..<start + part)) else { return false }
+      let bytes = slabs[slab]
+      guard packet.append(bytes.rawSpan.slice(offset..<offset + part)) else { return false }
       left -= part
       block = following[Int(block)]
     }
@@ -68,7 +108,7 @@ struct FragmentPool: ~Copyable {
       let next = following[Int(block)]
       following[Int(block)] = firstFree
       firstFree = block
-      freeCount += 1
+      usedCount -= 1
       block = next
     }
   }

@@ -4,13 +4,12 @@
 /// Collects fragments until a packet is whole.
 ///
 /// Memory is bounded: waiting fragments are charged as the kernel charges them, and beyond the
-/// threshold a fragment is dropped, also one that would complete a packet, until others complete or
-/// their time is up. (Kernels before 4.17 discarded the oldest instead.) The memory is allocated
-/// with the first fragment, or before by `prepare()`, and never grows beyond what the threshold
-/// allows.
+/// threshold a fragment is dropped, also one that would complete a packet, until the time of others
+/// is up. (Kernels before 4.17 discarded the oldest instead.) The memory is allocated as fragments
+/// need it and kept, or all at once by `prepare()`.
 ///
 /// Time is the caller's: a queue ends at exactly its deadline, counted from its first fragment.
-public struct Reassembler: ~Copyable {
+public struct Reassembler: ~Copyable, Sendable {
   public let settings: ReassemblySettings
   var ipv4: FragmentStore
   var ipv6: FragmentStore
@@ -19,11 +18,12 @@ public struct Reassembler: ~Copyable {
 
   public init(_ settings: ReassemblySettings) {
     self.settings = settings
+    // What 6.18 (x86-64) charges for a queue; found by filling it until it refused.
     ipv4 = FragmentStore(
-      highThreshold: settings.ipv4HighThreshold,
+      queueCost: 200, highThreshold: settings.ipv4HighThreshold,
       timeoutNanoseconds: settings.ipv4TimeoutNanoseconds)
     ipv6 = FragmentStore(
-      highThreshold: settings.ipv6HighThreshold,
+      queueCost: 184, highThreshold: settings.ipv6HighThreshold,
       timeoutNanoseconds: settings.ipv6TimeoutNanoseconds)
   }
 
@@ -45,23 +45,25 @@ public struct Reassembler: ~Copyable {
   ///   - now: nanoseconds. Queues whose time is up end first, as by `expire(now:)`.
   ///   - user: fragments of different users never meet: hook, zone and, for IPv6 link-local or
   ///     multicast destinations, the interface, as the caller combines them.
+  @inlinable
   public mutating func add(
     _ packet: inout PacketBuffer, headers: PacketHeaders, now: Int64, user: UInt32
   ) -> ReassemblyResult {
-    guard headers.end >= 0, headers.end <= packet.count else { return .notAFragment }
-    let result: ReassemblyResult
+    guard headers.isFragment || headers.fragmentHeaderOffset >= 0 else { return .notAFragment }
+    return addFragment(&packet, headers: headers, now: now, user: user)
+  }
+
+  @usableFromInline
+  mutating func addFragment(
+    _ packet: inout PacketBuffer, headers: PacketHeaders, now: Int64, user: UInt32
+  ) -> ReassemblyResult {
+    guard headers.end <= packet.count else { return .notAFragment }
+    expire(now: now)
+    defer { noteDeadline() }
     switch headers.family {
-    case .ipv4:
-      guard headers.isFragment else { return .notAFragment }
-      expire(now: now)
-      result = addIPv4(&packet, headers: headers, now: now, user: user)
-    case .ipv6:
-      guard headers.hasOptions else { return .notAFragment }
-      expire(now: now)
-      result = addIPv6(&packet, headers: headers, now: now, user: user)
+    case .ipv4: return addIPv4(&packet, headers: headers, now: now, user: user)
+    case .ipv6: return addIPv6(&packet, headers: headers, now: now, user: user)
     }
-    noteDeadline()
-    return result
   }
 
   /// Discards what waited too long. Costs one comparison when nothing has.

@@ -69,11 +69,9 @@ private struct FragmentSource {
   var queueCount: Int
 }
 
-struct FragmentStore: ~Copyable {
-  /// What the kernel (6.18, x86-64) charges for a queue itself.
-  static var queueCost: Int { 200 }
-  static var minimumFragmentCost: Int { 832 }
-
+struct FragmentStore: ~Copyable, Sendable {
+  /// What the kernel charges for a queue itself.
+  let queueCost: Int
   let highThreshold: Int
   let timeoutNanoseconds: Int64
   private(set) var queueCount = 0
@@ -87,27 +85,28 @@ struct FragmentStore: ~Copyable {
   private var freeFragments: [Int32] = []
   private var index: [FragmentKey: Int32] = [:]
   private var sources: [IPAddress: FragmentSource] = [:]
-  private var pool = FragmentPool(blockCount: 0)
+  private var pool: FragmentPool
   private var earliest = FragmentPool.none
   private var latest = FragmentPool.none
-  private var isPrepared = false
 
-  init(highThreshold: Int, timeoutNanoseconds: Int64) {
-    self.highThreshold = Swift.max(0, highThreshold)
+  init(queueCost: Int, highThreshold: Int, timeoutNanoseconds: Int64) {
+    self.queueCost = queueCost
+    // The upper bound keeps counts of queues and fragments in 32 bits.
+    self.highThreshold = Swift.min(Swift.max(0, highThreshold), 1 << 38)
     self.timeoutNanoseconds = Swift.max(0, timeoutNanoseconds)
+    // A fragment is let in as long as the threshold is not passed: one may go over it.
+    pool = FragmentPool(
+      limit: FragmentPool.blocks(for: self.highThreshold) + FragmentPool.blocks(for: 65_536))
   }
 
-  /// Allocates everything the limits allow, once.
+  /// Allocates everything the threshold allows, so that no fragment has to.
   mutating func prepare() {
-    guard !isPrepared, highThreshold > 0 else { return }
-    isPrepared = true
-    // A fragment is let in as long as the threshold is not passed: one may go over it.
-    let blocks = (highThreshold + 2 * 65_536) / FragmentPool.blockLength
-    pool = FragmentPool(blockCount: blocks)
-    let fragmentLimit = highThreshold / FragmentStore.minimumFragmentCost + 1
+    guard highThreshold > 0 else { return }
+    pool.prepare()
+    let fragmentLimit = highThreshold / FragmentStore.cost(packetLength: 0) + 1
     fragments.reserveCapacity(fragmentLimit)
     freeFragments.reserveCapacity(fragmentLimit)
-    let queueLimit = highThreshold / FragmentStore.queueCost + 1
+    let queueLimit = highThreshold / queueCost + 1
     queues.reserveCapacity(queueLimit)
     freeQueues.reserveCapacity(queueLimit)
     index.reserveCapacity(queueLimit)
@@ -127,7 +126,6 @@ struct FragmentStore: ~Copyable {
   /// The queue of `key`, made when there is none.
   mutating func queue(_ key: FragmentKey, now: Int64) -> Int32 {
     if let known = index[key] { return known }
-    prepare()
     let queue = FragmentQueue(key: key, deadlineNanoseconds: deadline(now))
     let number: Int32
     if let free = freeQueues.popLast() {
@@ -140,7 +138,7 @@ struct FragmentStore: ~Copyable {
     index[key] = number
     sources[key.source, default: FragmentSource(fragmentCount: 0, queueCount: 0)].queueCount += 1
     queueCount += 1
-    memory += FragmentStore.queueCost
+    memory += queueCost
     link(number)
     return number
   }
@@ -156,7 +154,7 @@ struct FragmentStore: ~Copyable {
       sources[queue.key.source] = source.queueCount > 0 ? source : nil
     }
     queueCount -= 1
-    memory -= FragmentStore.queueCost
+    memory -= queueCost
     freeQueues.append(number)
     if queueCount == 0 { assert(memory == 0 && index.isEmpty && sources.isEmpty) }
   }

@@ -23,7 +23,9 @@ struct EmittedFile: ~Copyable {
         if let known = interfaces[emitted.interface] {
           number = known
         } else {
-          number = try writer.addInterface(name: emitted.interface, linkType: LinkType.raw)
+          // The other number of raw IP: with 101, libpcap takes a second interface for one of
+          // another type, and refuses to read on.
+          number = try writer.addInterface(name: emitted.interface, linkType: LinkType.rawBSD)
           interfaces[emitted.interface] = number
         }
         try writer.write(

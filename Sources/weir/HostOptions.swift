@@ -102,7 +102,12 @@ struct HostOptions: ParsableArguments {
         throw Failure.unusable("\(error)\(hint)")
       }
     }
-    for rule in ruleset.ignored { StandardError.say("weir: left out: \(rule)") }
+    if let rule = ruleset.unheeded.first, !ignoreUnsupported {
+      throw Failure.unusable("\(rule) (--ignore-unsupported leaves such rules out)")
+    }
+    for rule in ruleset.ignored + ruleset.unheeded {
+      StandardError.say("weir: left out: \(rule)")
+    }
     return ruleset
   }
 
@@ -114,7 +119,21 @@ struct HostOptions: ParsableArguments {
     }
   }
 
+  /// `--set` of a conntrack setting that does not exist is a slip of the pen; a snapshot's file may
+  /// hold anything.
+  private func checkSettingNames() throws {
+    let known = Set(ConntrackSettings.entries.map(\.name))
+    for text in set {
+      let name = Sysctls.normalised(String(text.split(separator: "=").first ?? ""))
+      let isOurs = name.hasPrefix("net.netfilter.nf_conntrack") || name.hasPrefix("weir.")
+      guard isOurs, !known.contains(name) else { continue }
+      throw Failure.unusable(
+        "--set: there is no setting `\(name)`; see `sysctl net.netfilter` on Linux for their names")
+    }
+  }
+
   private func settings(_ snapshot: HostSnapshot) throws -> ConntrackSettings {
+    try checkSettingNames()
     var settings = ConntrackSettings()
     for entry in ConntrackSettings.entries {
       guard let value = snapshot.configuration.sysctls.text(entry.name) else { continue }

@@ -7,10 +7,6 @@ import Wire
 
 @testable import ConntrackFormat
 
-#if canImport(Glibc)
-  import Glibc
-#endif
-
 /// SplitMix64: a seed repeats a failure.
 private struct SeededGenerator: RandomNumberGenerator {
   var state: UInt64
@@ -273,65 +269,3 @@ private struct SeededGenerator: RandomNumberGenerator {
     #expect(text(-1) == "Wed Dec 31 23:59:59 1969")
   }
 }
-
-#if canImport(Glibc)
-  @Suite struct AddressTests {
-    /// inet_ntop(3) and inet_pton(3) of this machine decide.
-    @Test(arguments: 0..<4 as Range<UInt64>)
-    func likeTheSystem(seed: UInt64) throws {
-      var random = SeededGenerator(state: seed)
-      for _ in 0..<2000 {
-        var groups = (0..<8).map { _ in UInt16.random(in: 0 ... .max, using: &random) }
-        for index in groups.indices where Bool.random(using: &random) {
-          groups[index] = [0, 0, 0, 0xffff].randomElement(using: &random) ?? 0
-        }
-        var address = in6_addr()
-        unsafe withUnsafeMutableBytes(of: &address) { bytes in
-          for (index, group) in groups.enumerated() {
-            unsafe bytes[2 * index] = UInt8(group >> 8)
-            unsafe bytes[2 * index + 1] = UInt8(group & 0xff)
-          }
-        }
-        // INET6_ADDRSTRLEN is 46.
-        var text = [CChar](repeating: 0, count: 46)
-        let printed = unsafe inet_ntop(AF_INET6, &address, &text, 46)
-        try #require(unsafe printed != nil)
-        let theirs = String(
-          decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
-        var value = IPAddress.any
-        for (index, group) in groups.enumerated() {
-          let shift = UInt64(48 - 16 * (index & 3))
-          if index < 4 {
-            value.high |= UInt64(group) << shift
-          } else {
-            value.low |= UInt64(group) << shift
-          }
-        }
-        var ours: [UInt8] = []
-        ours.append(value, .ipv6)
-        #expect(String(decoding: ours, as: UTF8.self) == theirs, "seed \(seed)")
-        #expect(parseIPv6(ArraySlice(theirs.utf8)) == value, "seed \(seed): \(theirs)")
-        // Text with one character changed is an address to both or to neither.
-        var changed = Array(theirs)
-        let place = Int.random(in: 0..<changed.count, using: &random)
-        changed[place] = Array("0f:.g1 ").randomElement(using: &random) ?? ":"
-        let mutant = String(changed)
-        var parsed = in6_addr()
-        let accepted = unsafe inet_pton(AF_INET6, mutant, &parsed) == 1
-        #expect((parseIPv6(ArraySlice(mutant.utf8)) != nil) == accepted, "seed \(seed): \(mutant)")
-      }
-    }
-
-    @Test(arguments: [
-      "1.2.3.4", "0.0.0.0", "255.255.255.255", "256.1.1.1", "1.2.3", "1.2.3.4.5", "01.2.3.4",
-      "1..2.3", "", ".", "1.2.3.4 ", "+1.2.3.4", "1.2.3.4.", "1.2.3.0004",
-    ])
-    func ipv4LikeTheSystem(text: String) {
-      var parsed = in_addr()
-      let accepted = unsafe inet_pton(AF_INET, text, &parsed) == 1
-      let ours = parseIPv4(ArraySlice(text.utf8))
-      #expect((ours != nil) == accepted)
-      if accepted { #expect(ours == UInt32(bigEndian: parsed.s_addr)) }
-    }
-  }
-#endif

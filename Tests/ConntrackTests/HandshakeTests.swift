@@ -4,13 +4,17 @@
 import PacketForge
 import TestLab
 import Testing
+import Wire
 
 let lan: Address = "10.0.1.2"
 let wan: Address = "198.51.100.2"
 
 @Suite struct HandshakeTests {
-  let lab = TrackerLab()
-  let (client, server) = tcp(lan, 1000, wan, 80)
+  let lab = TrackerLab(test: "HandshakeTests")
+  let client: Peer
+  let server: Peer
+
+  init() { (client, server) = tcp(lan, 1000, wan, 80) }
 
   /// The handshake, unless a test begins differently.
   func connect() {
@@ -157,7 +161,7 @@ let wan: Address = "198.51.100.2"
     #expect(lab.sees(server.ack(seq: 90_000, ack: 70_000)) == "ESTABLISHED/r")
     #expect(lab.entry == "300 ESTABLISHED")
     #expect(lab.sees(client.ack(seq: 70_000, ack: 90_000)) == "ESTABLISHED/o")
-    #expect(lab.entry == "300 ESTABLISHED [ASSURED]")
+    #expect(lab.entry == "432000 ESTABLISHED [ASSURED]")
     let tuples =
       "src=10.0.1.2 dst=198.51.100.2 sport=1000 dport=80 "
     #expect(
@@ -165,7 +169,7 @@ let wan: Address = "198.51.100.2"
         "    [NEW] tcp      6 300 ESTABLISHED \(tuples)[UNREPLIED] src=198.51.100.2 dst=10.0.1.2 "
           + "sport=80 dport=1000",
         " [UPDATE] tcp      6 300 \(tuples)src=198.51.100.2 dst=10.0.1.2 sport=80 dport=1000",
-        " [UPDATE] tcp      6 300 \(tuples)src=198.51.100.2 dst=10.0.1.2 sport=80 dport=1000 "
+        " [UPDATE] tcp      6 432000 \(tuples)src=198.51.100.2 dst=10.0.1.2 sport=80 dport=1000 "
           + "[ASSURED]",
       ])
   }

@@ -74,7 +74,7 @@ import Testing
 
   @Test func errorsAreRelatedToWhatTheyQuote() {
     let lab = TrackerLab()
-    let datagram = Endpoint(lan, 1000).udp(to: Endpoint(wan, 53))
+    let datagram = Socket(lan, 1000).udp(to: Socket(wan, 53))
     lab.sees(datagram)
     // From a router on the way as well as from the other end.
     #expect(
@@ -87,31 +87,31 @@ import Testing
 
   @Test func errorsAboutAnswersGoTheOtherWay() {
     let lab = TrackerLab()
-    let answer = Endpoint(wan, 53).udp(to: Endpoint(lan, 1000))
-    lab.sees(Endpoint(lan, 1000).udp(to: Endpoint(wan, 53)))
+    let answer = Socket(wan, 53).udp(to: Socket(lan, 1000))
+    lab.sees(Socket(lan, 1000).udp(to: Socket(wan, 53)))
     lab.sees(answer)
     #expect(lab.sees(.error(3, 3, about: answer, from: lan, to: wan)) == "RELATED/o")
   }
 
   @Test func errorsAboutNothingKnown() {
     let lab = TrackerLab()
-    let datagram = Endpoint(lan, 1000).udp(to: Endpoint(wan, 53))
+    let datagram = Socket(lan, 1000).udp(to: Socket(wan, 53))
     #expect(lab.sees(.error(3, 3, about: datagram, from: wan, to: lan)) == "INVALID")
     lab.sees(datagram)
-    let other = Endpoint(lan, 1001).udp(to: Endpoint(wan, 53))
+    let other = Socket(lan, 1001).udp(to: Socket(wan, 53))
     #expect(lab.sees(.error(3, 3, about: other, from: wan, to: lan)) == "INVALID")
   }
 
   @Test func errorsToSomeoneElse() {
     let lab = TrackerLab()
-    let datagram = Endpoint(lan, 1000).udp(to: Endpoint(wan, 53))
+    let datagram = Socket(lan, 1000).udp(to: Socket(wan, 53))
     lab.sees(datagram)
     #expect(lab.sees(.error(3, 3, about: datagram, from: wan, to: "10.0.1.3")) == "INVALID")
   }
 
   @Test func quotesCutShort() {
     let lab = TrackerLab()
-    let datagram = Endpoint(lan, 1000).udp(to: Endpoint(wan, 53))
+    let datagram = Socket(lan, 1000).udp(to: Socket(wan, 53))
     lab.sees(datagram)
     // Eight bytes of the transport header are what RFC 792 asks for.
     #expect(
@@ -122,7 +122,7 @@ import Testing
 
   @Test func errorsAboutErrorsAreInvalid() {
     let lab = TrackerLab()
-    let datagram = Endpoint(lan, 1000).udp(to: Endpoint(wan, 53))
+    let datagram = Socket(lan, 1000).udp(to: Socket(wan, 53))
     lab.sees(datagram)
     let error = Packet.error(3, 3, about: datagram, from: wan, to: lan)
     #expect(lab.sees(.error(11, 0, about: error, from: lan, to: wan)) == "INVALID")

@@ -38,9 +38,9 @@ import Testing
     #expect(lab.sees(client.rst(seq: 1102)) == "ESTABLISHED/o")
     // The timeout is that of a closing connection, the state stays.
     #expect(lab.entry == "10 ESTABLISHED [ASSURED]")
-    // The server's challenge shows that it lives.
+    // The server's challenge shows that it lives; what came with the reset stays unacknowledged.
     #expect(lab.sees(server.ack(seq: 5101, ack: 1101)) == "ESTABLISHED/r")
-    #expect(lab.entry == "432000 ESTABLISHED [ASSURED]")
+    #expect(lab.entry == "300 ESTABLISHED [ASSURED]")
   }
 
   @Test func beforeWhatWasAcknowledged() {
@@ -89,13 +89,20 @@ import Testing
     #expect(lab.sees(client.rst(seq: 0)) == "ESTABLISHED/o")
   }
 
-  @Test func answersToASYNMustAcknowledgeIt() {
+  @Test func anyRSTThatAnswersASYNEndsIt() {
     let lab = TrackerLab()
     let (client, server) = tcp(lan, 1000, wan, 80)
     lab.sees(client.syn())
-    #expect(lab.sees(server.rst(seq: 0, ack: 77)) == "INVALID")
-    #expect(lab.entry == "120 SYN_SENT [UNREPLIED]")
-    #expect(lab.sees(server.rst(seq: 0, ack: 1001)) == "ESTABLISHED/r")
+    #expect(lab.sees(server.rst(seq: 0, ack: 77)) == "ESTABLISHED/r")
+    #expect(lab.table.isEmpty)
+    #expect(lab.sees(server.rst(seq: 0, ack: 1001)) == "INVALID")
+  }
+
+  @Test func theSendersOwnRSTEndsItsSYN() {
+    let lab = TrackerLab()
+    let (client, _) = tcp(lan, 1000, wan, 80)
+    lab.sees(client.syn())
+    #expect(lab.sees(client.rst()) == "NEW/o")
     #expect(lab.table.isEmpty)
   }
 }

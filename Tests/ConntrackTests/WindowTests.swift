@@ -13,7 +13,7 @@ import Testing
   /// Connected; windows are 64,240 bytes without scaling: the client has sent up to 1001, the server
   /// up to 5001.
   init() {
-    lab = TrackerLab()
+    lab = TrackerLab(test: "WindowTests")
     (client, server) = tcp(lan, 1000, wan, 80)
     lab.sees(client.syn())
     lab.sees(server.synAck())
@@ -24,10 +24,15 @@ import Testing
     #expect(lab.sees(client.data(100, seq: 1001 + 64_240 - 100)) == "ESTABLISHED/o")
   }
 
-  @Test func dataBeginningAtTheWindowsEnd() {
+  @Test func beginningAtTheWindowsEnd() {
     // The first byte not allowed, without data, is still inside.
     #expect(lab.sees(client.ack(seq: 1001 + 64_240)) == "ESTABLISHED/o")
-    #expect(lab.sees(client.ack(seq: 1001 + 64_241)) == "INVALID")
+    #expect(lab.lastReason == nil)
+  }
+
+  @Test func overshootingByMoreThanTheOtherWindow() {
+    #expect(lab.sees(client.ack(seq: 1001 + 2 * 64_240)) == "INVALID")
+    #expect(lab.entry == "432000 ESTABLISHED [ASSURED]")
   }
 
   @Test func acknowledgesWhatWasSent() {
@@ -54,43 +59,47 @@ import Testing
     #expect(lab.lastReason == nil)
   }
 
-  @Test func scaledWindows() {
-    let lab = TrackerLab()
+  /// A connection whose SYNs say `options`, each side's window being 1000 as it stands in the header.
+  func connected(
+    _ clientOptions: [SegmentOption], _ serverOptions: [SegmentOption]
+  ) -> (lab: TrackerLab, client: Peer, server: Peer) {
+    let lab = TrackerLab(test: "WindowTests.connected")
     let (client, server) = tcp(lan, 1000, wan, 80)
-    lab.sees(client.syn(win: 1000, options: [.windowScale(3)]))
-    lab.sees(server.synAck(win: 1000, options: [.windowScale(7)]))
+    lab.sees(client.syn(win: 1000, options: clientOptions))
+    lab.sees(server.synAck(win: 1000, options: serverOptions))
     lab.sees(client.ack(win: 1000))
-    // The SYN/ACK's own window is never scaled.
+    return (lab, client, server)
+  }
+
+  @Test func theWindowOfASYNIsNeverScaled() {
+    let (lab, client, _) = connected([.windowScale(3)], [.windowScale(7)])
     #expect(lab.sees(client.ack(seq: 1001 + 1000)) == "ESTABLISHED/o")
-    #expect(lab.sees(client.ack(seq: 1001 + 1001)) == "INVALID")
-    // The next one is.
-    lab.sees(server.ack(win: 1000))
-    #expect(lab.sees(client.ack(seq: 1001 + 128_000)) == "ESTABLISHED/o")
-    #expect(lab.sees(client.ack(seq: 1001 + 128_001)) == "INVALID")
-    // And the client's by its own shift.
-    #expect(lab.sees(server.ack(seq: 5001 + 8000)) == "ESTABLISHED/r")
-    #expect(lab.sees(server.ack(seq: 5001 + 8001)) == "INVALID")
+    #expect(lab.lastReason == nil)
+    // Beyond, and beyond what the client's own 8000 would forgive.
+    #expect(lab.sees(client.ack(seq: 1001 + 1000 + 8000)) == "INVALID")
+  }
+
+  @Test func windowsAreScaledByTheirSendersShift() {
+    let (lab, client, server) = connected([.windowScale(3)], [.windowScale(7)])
+    #expect(lab.sees(server.ack(win: 1000)) == "ESTABLISHED/r")
+    #expect(lab.sees(client.ack(seq: 1001 + 128_000, win: 1000)) == "ESTABLISHED/o")
+    #expect(lab.lastReason == nil)
+    #expect(lab.sees(server.ack(seq: 5001 + 8000, win: 1000)) == "ESTABLISHED/r")
+    #expect(lab.lastReason == nil)
   }
 
   @Test func scalingNeedsBothEnds() {
-    let lab = TrackerLab()
-    let (client, server) = tcp(lan, 1000, wan, 80)
-    lab.sees(client.syn(win: 1000, options: [.windowScale(3)]))
-    lab.sees(server.synAck(win: 1000))
-    lab.sees(client.ack(win: 1000))
-    #expect(lab.sees(server.ack(seq: 5001 + 1000)) == "ESTABLISHED/r")
-    #expect(lab.sees(server.ack(seq: 5001 + 1001)) == "INVALID")
+    let (lab, _, server) = connected([.windowScale(3)], [])
+    #expect(lab.sees(server.ack(seq: 5001 + 1000, win: 1000)) == "ESTABLISHED/r")
+    #expect(lab.lastReason == nil)
+    #expect(lab.sees(server.ack(seq: 5001 + 2001, win: 1000)) == "INVALID")
   }
 
   @Test func shiftsAbove14CountAs14() {
-    let lab = TrackerLab()
-    let (client, server) = tcp(lan, 1000, wan, 80)
-    lab.sees(client.syn(options: [.windowScale(15)]))
-    lab.sees(server.synAck(win: 1, options: [.windowScale(200)]))
-    lab.sees(client.ack())
-    lab.sees(server.ack(win: 1))
-    #expect(lab.sees(client.ack(seq: 1001 + 16_384)) == "ESTABLISHED/o")
-    #expect(lab.sees(client.ack(seq: 1001 + 16_385)) == "INVALID")
+    let (lab, client, server) = connected([.windowScale(15)], [.windowScale(200)])
+    #expect(lab.sees(server.ack(win: 1)) == "ESTABLISHED/r")
+    #expect(lab.sees(client.ack(seq: 1001 + 16_384, win: 0)) == "ESTABLISHED/o")
+    #expect(lab.lastReason == nil)
   }
 
   @Test func selectiveAcknowledgements() {
@@ -130,7 +139,7 @@ import Testing
     #expect(lab.sees(client.ack()) == "ESTABLISHED/o")
     #expect(lab.entry == "432000 ESTABLISHED [ASSURED]")
     #expect(client.next == 0x221)
-    #expect(lab.sees(client.ack(seq: client.next &+ 64_241)) == "INVALID")
+    #expect(lab.sees(client.ack(seq: client.next &+ 64_240 &+ 64_240)) == "INVALID")
   }
 
   @Test func closedWindowTakesAProbe() {
@@ -184,5 +193,39 @@ import Testing
     for _ in 0..<6 { lab.sees(again) }
     // CLOSE_WAIT's 60 s are less than the 300 s of retransmissions.
     #expect(lab.entry == "60 CLOSE_WAIT [ASSURED]")
+  }
+
+  @Test func closingOutOfTheWindowFromOneEndDoesNot() {
+    lab.sees(client.fin(seq: 900_000))
+    lab.sees(client.rst(seq: 900_000))
+    lab.sees(client.fin(seq: 900_000))
+    #expect(lab.entry == "432000 ESTABLISHED [ASSURED]")
+  }
+
+  @Test func fewerBytesThanTheHeaderSays() {
+    var packet = client.data(10)
+    packet.bytes[32] = 0xf0
+    packet.repairChecksums()
+    #expect(lab.sees(packet) == "INVALID")
+    packet.bytes[32] = 0x40
+    packet.repairChecksums()
+    #expect(lab.sees(packet) == "INVALID")
+  }
+
+  @Test func overshootingByNoMoreThanTheOtherWindowPasses() {
+    #expect(lab.sees(client.ack(seq: 1001 + 64_241)) == "ESTABLISHED/o")
+    #expect(lab.lastReason != nil)
+  }
+
+  @Test func overshootingByTheOtherWindow() {
+    #expect(lab.sees(client.ack(seq: 1001 + 2 * 64_240 - 1)) == "ESTABLISHED/o")
+    #expect(lab.lastReason != nil)
+  }
+
+  @Test func closingOutOfTheWindowFromBothEndsShortensTheTimeout() {
+    #expect(lab.sees(client.fin(seq: 900_000)) == "INVALID")
+    #expect(lab.entry == "432000 ESTABLISHED [ASSURED]")
+    #expect(lab.sees(server.fin(seq: 900_000)) == "INVALID")
+    #expect(lab.entry == "300 ESTABLISHED [ASSURED]")
   }
 }

@@ -103,7 +103,7 @@ public struct Packet: Hashable, Sendable, CustomStringConvertible {
 // MARK: - UDP and ICMP
 
 /// An address and a port: one end of a UDP flow.
-public struct Endpoint: Hashable, Sendable {
+public struct Socket: Hashable, Sendable {
   public var address: Address
   public var port: UInt16
 
@@ -114,7 +114,7 @@ public struct Endpoint: Hashable, Sendable {
 
   /// A datagram to `other`. A checksum of 0 means none (RFC 768).
   public func udp(
-    to other: Endpoint, _ data: [UInt8] = Array("hello".utf8),
+    to other: Socket, _ data: [UInt8] = Array("hello".utf8),
     _ fields: HeaderFields = HeaderFields(),
     checksum: UInt16? = nil
   ) -> Packet {

@@ -34,8 +34,8 @@ private final class Conversation {
 
 /// One end of a TCP conversation. Copies of it keep count together.
 public struct Peer {
-  public let endpoint: Endpoint
-  public let otherEndpoint: Endpoint
+  public let socket: Socket
+  public let other: Socket
   private let conversation: Conversation
   private let place: Int
   /// The sequence number of the next byte to send.
@@ -49,10 +49,10 @@ public struct Peer {
   public var fields = HeaderFields(df: true)
 
   fileprivate init(
-    _ endpoint: Endpoint, to other: Endpoint, _ conversation: Conversation, _ place: Int
+    _ socket: Socket, to other: Socket, _ conversation: Conversation, _ place: Int
   ) {
-    self.endpoint = endpoint
-    otherEndpoint = other
+    self.socket = socket
+    self.other = other
     self.conversation = conversation
     self.place = place
   }
@@ -69,7 +69,7 @@ public struct Peer {
     // NOPs up to a full word.
     while optionBytes.count % 4 != 0 { optionBytes.append(1) }
     let header =
-      bigEndian(endpoint.port) + bigEndian(otherEndpoint.port) + bigEndian(sequence)
+      bigEndian(socket.port) + bigEndian(other.port) + bigEndian(sequence)
       + bigEndian(acknowledgement) + [UInt8(5 + optionBytes.count / 4) << 4, flags.rawValue]
       + bigEndian(win ?? window) + [0, 0, 0, 0]
     let length =
@@ -77,7 +77,7 @@ public struct Peer {
     let end = sequence &+ length
     if Int32(bitPattern: end &- next) > 0 { next = end }
     return Packet(
-      IPProtocolNumber.tcp, from: endpoint.address, to: otherEndpoint.address, fields,
+      IPProtocolNumber.tcp, from: socket.address, to: other.address, fields,
       payload: header + optionBytes + (0..<data).map { UInt8(truncatingIfNeeded: $0) })
   }
 
@@ -116,7 +116,7 @@ public func tcp(
   clientSequence: UInt32 = 1000, serverSequence: UInt32 = 5000
 ) -> (client: Peer, server: Peer) {
   let conversation = Conversation(next: [clientSequence, serverSequence])
-  let ends = (Endpoint(client, clientPort), Endpoint(server, serverPort))
+  let ends = (Socket(client, clientPort), Socket(server, serverPort))
   return (
     Peer(ends.0, to: ends.1, conversation, 0), Peer(ends.1, to: ends.0, conversation, 1)
   )

@@ -22,7 +22,7 @@ final class LabRecorder {
 
   func note(_ line: String) {
     if !FileManager.default.fileExists(atPath: path) {
-      FileManager.default.createFile(atPath: path, contents: nil)
+      _ = FileManager.default.createFile(atPath: path, contents: nil)
     }
     guard let file = FileHandle(forWritingAtPath: path) else { return }
     file.seekToEndOfFile()

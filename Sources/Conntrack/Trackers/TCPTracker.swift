@@ -122,9 +122,9 @@ extension ConnectionTracker {
       case .believed: skipWindow = true
       case .perhapsForged:
         newState = oldState
-        skipWindow = answersUnbelieved(tcp, segment, status)
+        skipWindow = answersUnbelieved(tcp, oldState, segment, status)
       case .nothingAcknowledgedYet:
-        skipWindow = answersUnbelieved(tcp, segment, status)
+        skipWindow = answersUnbelieved(tcp, oldState, segment, status)
       case .old(let reason): return .invalid(reason)
       }
 
@@ -310,10 +310,12 @@ extension ConnectionTracker {
   /// Whether a RST answers a SYN or ACK that was let pass unbelieved: then it is right, whatever the
   /// window says.
   private func answersUnbelieved(
-    _ tcp: TCPRecord, _ segment: TCPHeader, _ status: ConnectionStatus
+    _ tcp: TCPRecord, _ state: TCPState, _ segment: TCPHeader, _ status: ConnectionStatus
   ) -> Bool {
     guard segment.acknowledgement == tcp.lastEnd else { return false }
-    return (status.contains(.seenReply) && tcp.lastSegment == .syn)
+    // In SYN_SENT and SYN_SENT2 a SYN was believed, not let pass.
+    let afterIgnoredSYN = tcp.lastSegment == .syn && state != .synSent && state != .synSent2
+    return (status.contains(.seenReply) && afterIgnoredSYN)
       || (!status.contains(.assured) && tcp.lastSegment == .ack)
   }
 }

@@ -178,6 +178,8 @@ extension HostConfiguration {
     }
     guard settings.forwardsIPv6 else { return .drop(.notForwarding) }
     guard let route else { return refusal(nil, .ipv6) }
+    // Back out by the port it came in on, a packet may have any source.
+    if let interface, route.interface == interface { return .forward(route) }
     if source == .any || source == IPAddress(high: 0, low: 1) { return .drop(.martianSource) }
     if HostConfiguration.isLinkLocal(source), route.interface != interface {
       return .drop(.beyondScope)

@@ -38,7 +38,7 @@ extension CompiledRuleset {
       table: compiled.table, chain: chain.name, number: number,
       target: rule.specification.target?.name ?? "",
       text: rule.specification.text(chain: chain.name, family: family),
-      comment: nil, location: rule.location,
+      comment: rule.specification.comment, location: rule.location,
       counters: counters[index])
   }
 
@@ -52,7 +52,8 @@ extension CompiledRuleset {
   /// The rules with the counters they have now. O(rules).
   public func withCounters() -> FamilyRules {
     var rules = source
-    for chain in chains {
+    for number in 0..<chains.count {
+      let chain = chains[number]
       let table = Int(chain.tableIndex)
       let index = Int(chain.chainIndex)
       for rule in 0..<Int(chain.count) {

@@ -7,7 +7,8 @@ import Wire
 /// The compiled rules of one family. Rules do not change; counters, token buckets and the like do,
 /// so the value belongs to one worker.
 public struct CompiledRuleset: ~Copyable, Sendable {
-  /// What must be filled in of a `MatchContext` because some rule asks for it.
+  /// What must be filled in of a `MatchContext` because some rule asks for it, or heeded because
+  /// some rule sets it. Who cannot do one of these must refuse the ruleset.
   @frozen
   public struct Uses: OptionSet, Hashable, Sendable {
     public var rawValue: UInt16
@@ -20,6 +21,10 @@ public struct CompiledRuleset: ~Copyable, Sendable {
     @inlinable public static var interfaceAddressTypes: Self { .init(rawValue: 1 << 4) }
     @inlinable public static var linkLayer: Self { .init(rawValue: 1 << 5) }
     @inlinable public static var socketOwner: Self { .init(rawValue: 1 << 6) }
+    /// Some rule sets `MatchContext.trackingOptions`, which tracking must heed.
+    @inlinable public static var trackingOptions: Self { .init(rawValue: 1 << 7) }
+    /// Some rule sets `MatchContext.clampMSS`, which the packet must be rewritten by.
+    @inlinable public static var clampMSS: Self { .init(rawValue: 1 << 8) }
   }
 
   public let family: AddressFamily
@@ -33,17 +38,17 @@ public struct CompiledRuleset: ~Copyable, Sendable {
   /// The rules these were compiled from, with the counters they had then.
   public let source: FamilyRules
 
-  @usableFromInline let rules: [CompiledRule]
-  @usableFromInline let tests: [RuleTest]
-  @usableFromInline let portSpans: [PortSpan]
-  @usableFromInline let chains: [CompiledChain]
+  @usableFromInline let rules: FlatArray<CompiledRule>
+  @usableFromInline let tests: FlatArray<RuleTest>
+  @usableFromInline let portSpans: FlatArray<PortSpan>
+  @usableFromInline let chains: FlatArray<CompiledChain>
   /// The chain number of `[table * 5 + built-in chain]`, -1 where there is none.
   @usableFromInline let entries: InlineArray<25, Int32>
 
-  @usableFromInline var counters: [RuleCounters]
-  @usableFromInline var state: MatchState
+  @usableFromInline let counters: FlatArray<RuleCounters>
+  @usableFromInline let state: MatchState
   /// Rules to come back to, as numbers in `rules`.
-  @usableFromInline var stack: [Int32]
+  @usableFromInline let stack: FlatArray<Int32>
   @usableFromInline var patterns: InterfacePatterns
 
   /// Compiles. O(rules). Rules parsed by `Ruleset.parse` always compile; a ruleset made by hand
@@ -66,14 +71,15 @@ public struct CompiledRuleset: ~Copyable, Sendable {
     ranges = compiler.ranges
     logs = compiler.logs
     trackingOptions = compiler.trackingOptions
-    self.rules = compiler.rules
-    tests = compiler.tests
-    portSpans = compiler.portSpans
-    chains = compiler.chains
+    self.rules = FlatArray(compiler.rules)
+    tests = FlatArray(compiler.tests)
+    portSpans = FlatArray(compiler.portSpans)
+    chains = FlatArray(compiler.chains)
     entries = compiler.entries
-    counters = compiler.counters
-    state = compiler.state
-    stack = [Int32](repeating: 0, count: max(1, compiler.chains.count))
+    counters = FlatArray(compiler.counters)
+    state = MatchState(compiler)
+    // A way through chains that do not loop is at most as deep as there are chains.
+    stack = FlatArray([Int32](repeating: 0, count: compiler.chains.count))
     patterns = InterfacePatterns(compiler.patterns)
     patterns.learn(interfaces)
   }

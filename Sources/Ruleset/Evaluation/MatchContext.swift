@@ -63,10 +63,12 @@ public struct MatchContext: Sendable, BitwiseCopyable {
   /// What kind of address each is to this host. Only if `uses.addressTypes`.
   public var sourceType: AddressTypes = []
   public var destinationType: AddressTypes = []
-  /// The same with only this packet's in (or, in POSTROUTING and OUTPUT, out) interface considered.
-  /// Only if `uses.interfaceAddressTypes`.
-  public var sourceTypeOnInterface: AddressTypes = []
-  public var destinationTypeOnInterface: AddressTypes = []
+  /// The same with only the in interface considered. Only if `uses.interfaceAddressTypes`.
+  public var sourceTypeOnInInterface: AddressTypes = []
+  public var destinationTypeOnInInterface: AddressTypes = []
+  /// And with only the out interface.
+  public var sourceTypeOnOutInterface: AddressTypes = []
+  public var destinationTypeOnOutInterface: AddressTypes = []
 
   /// The frame's source MAC in the low 48 bits, first byte highest; nil where there is none. Only if
   /// `uses.linkLayer`.
@@ -83,9 +85,13 @@ public struct MatchContext: Sendable, BitwiseCopyable {
   /// Set by CT with other options: the index of the last one in `CompiledRuleset.trackingOptions`,
   /// or -1.
   public var trackingOptions: Int32 = -1
-  /// Set by TCPMSS: the MSS a SYN may at most announce; 0 where no rule asked, `.max` to clamp to
-  /// the path's MTU.
-  public var clampMSS: UInt16 = 0
+  /// Set by TCPMSS: the MSS a SYN may at most announce; `.max` where no rule asked.
+  public var maximumMSS = UInt16.max
+  /// Set by TCPMSS: nor may it announce more than the path's MTU allows.
+  public var clampsMSSToPath = false
+
+  /// Whether a TCPMSS rule asked for anything.
+  @inlinable public var limitsMSS: Bool { maximumMSS != .max || clampsMSSToPath }
 
   @inlinable public init(
     source: IPAddress, destination: IPAddress, family: AddressFamily, protocolNumber: UInt8,

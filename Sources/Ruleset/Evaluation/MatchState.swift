@@ -100,12 +100,32 @@ struct Splitmix: BitwiseCopyable, Sendable {
 
 /// The state of all matches of one compiled ruleset.
 @usableFromInline
-struct MatchState: Sendable {
-  @usableFromInline var buckets: [TokenBucket] = []
-  @usableFromInline var counters: [NthCounter] = []
-  @usableFromInline var generator: Splitmix
+struct MatchState: ~Copyable, Sendable {
+  private let buckets: FlatArray<TokenBucket>
+  private let counters: FlatArray<NthCounter>
+  private let generator: FlatArray<Splitmix>
 
-  init(seed: UInt64) {
-    generator = Splitmix(seed: seed)
+  init(_ compiler: RulesetCompiler) {
+    buckets = FlatArray(compiler.buckets)
+    counters = FlatArray(compiler.turns)
+    generator = FlatArray([Splitmix(seed: compiler.seed)])
+  }
+
+  func takeToken(_ index: Int, now: Int64) -> Bool {
+    var bucket = buckets[index]
+    defer { buckets[index] = bucket }
+    return bucket.take(now: now)
+  }
+
+  func takeTurn(_ index: Int) -> Bool {
+    var counter = counters[index]
+    defer { counters[index] = counter }
+    return counter.take()
+  }
+
+  func nextRandom() -> UInt64 {
+    var state = generator[0]
+    defer { generator[0] = state }
+    return state.next()
   }
 }

@@ -31,8 +31,10 @@ enum PacketField: UInt8, BitwiseCopyable, Sendable {
   case typeOfService
   case sourceType
   case destinationType
-  case sourceTypeOnInterface
-  case destinationTypeOnInterface
+  case sourceTypeOnInInterface
+  case destinationTypeOnInInterface
+  case sourceTypeOnOutInterface
+  case destinationTypeOnOutInterface
   case sourceMAC
   case packetType
   case userID
@@ -102,7 +104,8 @@ struct RuleTest: BitwiseCopyable, Sendable {
   }
 
   @usableFromInline var kind: Kind
-  @usableFromInline var field: UInt8
+  @usableFromInline var field: PacketField
+  @usableFromInline var address = AddressField.source
   @usableFromInline var isInverted: Bool
   @usableFromInline var a: UInt64
   @usableFromInline var b: UInt64
@@ -114,7 +117,7 @@ struct RuleTest: BitwiseCopyable, Sendable {
     b: UInt64 = 0, c: UInt64 = 0, d: UInt64 = 0
   ) {
     self.kind = kind
-    self.field = field.rawValue
+    self.field = field
     self.isInverted = isInverted
     self.a = a
     self.b = b
@@ -127,7 +130,7 @@ struct RuleTest: BitwiseCopyable, Sendable {
   ) {
     self.init(
       kind, isInverted: isInverted, a: first.high, b: first.low, c: second.high, d: second.low)
-    field = address.rawValue
+    self.address = address
   }
 
   /// `field` lies in `low...high`.
@@ -154,7 +157,7 @@ struct PortSpan: BitwiseCopyable, Hashable, Sendable {
 
 extension MatchContext {
   /// The value of a field; where the packet may lack it and does, a value no rule can name.
-  @usableFromInline
+  @inline(__always)
   func value(_ field: PacketField) -> UInt64 {
     switch field {
     case .none: 0
@@ -179,8 +182,10 @@ extension MatchContext {
     case .typeOfService: UInt64(typeOfService)
     case .sourceType: UInt64(sourceType.rawValue)
     case .destinationType: UInt64(destinationType.rawValue)
-    case .sourceTypeOnInterface: UInt64(sourceTypeOnInterface.rawValue)
-    case .destinationTypeOnInterface: UInt64(destinationTypeOnInterface.rawValue)
+    case .sourceTypeOnInInterface: UInt64(sourceTypeOnInInterface.rawValue)
+    case .destinationTypeOnInInterface: UInt64(destinationTypeOnInInterface.rawValue)
+    case .sourceTypeOnOutInterface: UInt64(sourceTypeOnOutInterface.rawValue)
+    case .destinationTypeOnOutInterface: UInt64(destinationTypeOnOutInterface.rawValue)
     case .sourceMAC: sourceMAC ?? .max
     case .packetType: UInt64(packetType.rawValue)
     case .userID: socketUserID.map { UInt64($0) } ?? .max
@@ -189,7 +194,7 @@ extension MatchContext {
   }
 
   /// The packet's state as the conntrack match sees it: no connection is INVALID unless UNTRACKED.
-  @usableFromInline var stateBits: UInt64 {
+  var stateBits: UInt64 {
     guard hasConnection, let state = ctState else {
       return ctState == .untracked ? StateBits.untracked : StateBits.invalid
     }
@@ -207,7 +212,7 @@ extension MatchContext {
   }
 
   /// The value of an address field.
-  @usableFromInline
+  @inline(__always)
   func address(_ field: AddressField) -> IPAddress {
     switch field {
     case .source: source

@@ -18,7 +18,9 @@ public struct RulesetCompiler {
   private(set) var ranges: [NATRange] = []
   private(set) var logs: [LogOptions] = []
   private(set) var trackingOptions: [TrackingOptions] = []
-  private(set) var state: MatchState
+  private(set) var buckets: [TokenBucket] = []
+  private(set) var turns: [NthCounter] = []
+  let seed: UInt64
   var uses: CompiledRuleset.Uses = []
   private var action = RuleAction(.none)
   private var patternNumbers: [String: Int32] = [:]
@@ -28,7 +30,7 @@ public struct RulesetCompiler {
     self.source = source
     family = source.family
     self.tickNanoseconds = min(max(1, tickNanoseconds), 1_000_000_000)
-    state = MatchState(seed: seed)
+    self.seed = seed
   }
 
   mutating func compile() throws(RulesetError) {
@@ -167,15 +169,15 @@ extension RulesetCompiler {
   mutating func addBucket(
     averageUnits: UInt64, rate: (packets: UInt64, seconds: UInt64), burst: UInt64
   ) -> UInt64 {
-    state.buckets.append(
+    buckets.append(
       dialect == .legacy
         ? TokenBucket(averageUnits: averageUnits, burst: burst, tickNanoseconds: tickNanoseconds)
         : TokenBucket(packets: rate.packets, seconds: rate.seconds, burst: burst))
-    return UInt64(state.buckets.count - 1)
+    return UInt64(buckets.count - 1)
   }
 
   mutating func addCounter(every: UInt32, packet: UInt32) -> UInt64 {
-    state.counters.append(NthCounter(every: every, packet: packet))
-    return UInt64(state.counters.count - 1)
+    turns.append(NthCounter(every: every, packet: packet))
+    return UInt64(turns.count - 1)
   }
 }

@@ -50,6 +50,14 @@ public struct AddrtypeMatch: RuleMatch {
     if source == nil && destination == nil {
       throw scope.word.problem("`-m addrtype` needs `--src-type` or `--dst-type`")
     }
+    // What the kernel refuses for IPv6.
+    let all = (source?.types ?? []).union(destination?.types ?? [])
+    let known: AddressTypes = [
+      .unspecified, .unicast, .local, .anycast, .multicast, .unreachable,
+    ]
+    if scope.family == .ipv6 && !all.isSubset(of: known) {
+      throw scope.word.problem("IPv6 has no address type \(Self.text(all.subtracting(known)))")
+    }
   }
 
   /// By bit.
@@ -90,17 +98,32 @@ public struct AddrtypeMatch: RuleMatch {
 
   public func compile(into compiler: inout RulesetCompiler) {
     compiler.uses.insert(interface == nil ? .addressTypes : .interfaceAddressTypes)
-    if let source {
-      compiler.add(
-        RuleTest(
-          .anyBit, field: interface == nil ? .sourceType : .sourceTypeOnInterface,
-          isInverted: source.isInverted, a: UInt64(source.types.rawValue)))
+    let (sourceField, destinationField): (PacketField, PacketField) =
+      switch interface {
+      case nil: (.sourceType, .destinationType)
+      case .incoming?: (.sourceTypeOnInInterface, .destinationTypeOnInInterface)
+      case .outgoing?: (.sourceTypeOnOutInterface, .destinationTypeOnOutInterface)
+      }
+    if let source { compile(source, sourceField, into: &compiler) }
+    if let destination { compile(destination, destinationField, into: &compiler) }
+  }
+
+  private func compile(
+    _ condition: Condition, _ field: PacketField, into compiler: inout RulesetCompiler
+  ) {
+    // Of IPv6 the kernel wants each kind that the address itself tells, and one of those that the
+    // route tells. (Inverted, with more than one asked for, it is taken as one of all.)
+    let told: AddressTypes = [.unspecified, .unicast, .multicast]
+    var types = condition.types
+    if compiler.family == .ipv6 && !condition.isInverted {
+      for kind in [AddressTypes.unspecified, .unicast, .multicast] where types.contains(kind) {
+        compiler.add(RuleTest(.anyBit, field: field, a: UInt64(kind.rawValue)))
+      }
+      types.subtract(told)
+      if types.isEmpty { return }
     }
-    if let destination {
-      compiler.add(
-        RuleTest(
-          .anyBit, field: interface == nil ? .destinationType : .destinationTypeOnInterface,
-          isInverted: destination.isInverted, a: UInt64(destination.types.rawValue)))
-    }
+    compiler.add(
+      RuleTest(
+        .anyBit, field: field, isInverted: condition.isInverted, a: UInt64(types.rawValue)))
   }
 }

@@ -1,5 +1,15 @@
 // `-m comment`: a remark, which every packet matches (iptables-extensions(8), comment).
 
+extension RuleSpecification {
+  /// The text of the rule's first `-m comment`.
+  public var comment: String? {
+    for match in matches {
+      if let comment = match.body as? CommentMatch { return comment.text }
+    }
+    return nil
+  }
+}
+
 /// A remark.
 public struct CommentMatch: RuleMatch {
   public static let name = "comment"

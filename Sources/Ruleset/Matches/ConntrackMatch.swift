@@ -225,7 +225,7 @@ extension ConntrackMatch.Port {
 extension ConntrackMatch.Network {
   /// `address`, with `/length` where the mask is a shorter prefix; bits beyond it as written.
   fileprivate func text(_ family: AddressFamily) -> String {
-    let base = AddressText.write(address, family)
+    let base = address.text(family)
     let condition = AddressCondition(address: address, mask: mask)
     guard let length = condition.prefixLength(family), length < family.addressBits else {
       return base

@@ -38,8 +38,8 @@ public struct IPRangeMatch: RuleMatch {
   public func write(to text: inout RuleText) {
     for (option, condition) in [("--src-range", source), ("--dst-range", destination)] {
       guard let condition else { continue }
-      let first = AddressText.write(condition.first, text.family)
-      let last = AddressText.write(condition.last, text.family)
+      let first = condition.first.text(text.family)
+      let last = condition.last.text(text.family)
       text.add(option, "\(first)-\(last)", isInverted: condition.isInverted)
     }
   }

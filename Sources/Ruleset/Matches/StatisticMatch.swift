@@ -38,7 +38,7 @@ public struct StatisticMatch: RuleMatch {
       guard let value = Double(word.text), value >= 0, value <= 1 else {
         throw word.problem("a probability lies between 0 and 1")
       }
-      probability = UInt32((value * 0x8000_0000).rounded())
+      probability = UInt32(value * 0x8000_0000 + 0.5)
       isInverted = use.isInverted
     case "--every":
       every = UInt32(try word.number(upTo: 0xFFFF_FFFF))

@@ -49,6 +49,10 @@ public struct TCPMatch: RuleMatch {
 
   public mutating func finish(_ scope: RuleScope) throws(RulesetError) {
     guard scope.protocolNumber == 6 else { throw scope.word.problem("`-m tcp` needs `-p tcp`") }
+    // What says nothing is left out, so that rules that say the same are equal.
+    if source?.isWhole == true { source = nil }
+    if destination?.isWhole == true { destination = nil }
+    if flags == Flags(mask: 0, set: 0, isInverted: false) { flags = nil }
   }
 
   public func write(to text: inout RuleText) {
@@ -57,7 +61,7 @@ public struct TCPMatch: RuleMatch {
     if let option {
       text.add("--tcp-option", "\(option.kind)", isInverted: option.isInverted)
     }
-    if let flags, flags != Flags(mask: 0, set: 0, isInverted: false) {
+    if let flags {
       text.add("--tcp-flags", Self.text(flags.mask), isInverted: flags.isInverted)
       text.add(Self.text(flags.set))
     }

@@ -23,6 +23,9 @@ public struct UDPMatch: RuleMatch {
 
   public mutating func finish(_ scope: RuleScope) throws(RulesetError) {
     guard scope.protocolNumber == 17 else { throw scope.word.problem("`-m udp` needs `-p udp`") }
+    // What says nothing is left out, so that rules that say the same are equal.
+    if source?.isWhole == true { source = nil }
+    if destination?.isWhole == true { destination = nil }
   }
 
   public func write(to text: inout RuleText) {

@@ -36,6 +36,9 @@ extension CommandParser {
     guard word.text.utf8.count <= 15 else {
       throw word.problem("an interface's name has at most 15 characters")
     }
+    guard !word.text.contains(where: { $0.isWhitespace || $0 == "\"" }) else {
+      throw word.problem("an interface's name has no blanks and no quotes")
+    }
     // Every name begins with nothing.
     if word.text == "+" && !isInverted { return nil }
     return InterfaceCondition(pattern: word.text, isInverted: isInverted)

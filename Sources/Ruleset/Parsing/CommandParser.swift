@@ -87,8 +87,9 @@ struct CommandParser {
       let (name, value) = word.cut(at: "=")
       try takeLong(name, attached: value, bang: bang)
     } else {
-      let letter = text[text.index(after: text.startIndex)]
-      let rest = text.dropFirst(2)
+      // By scalars: `-` and a combining mark after it would be one character.
+      let letter = Character(text.unicodeScalars[text.unicodeScalars.index(after: text.startIndex)])
+      let rest = text.unicodeScalars.dropFirst(2)
       let attached =
         rest.isEmpty
         ? nil : Word(String(rest), line: word.line, column: word.column + 2, isQuoted: true)

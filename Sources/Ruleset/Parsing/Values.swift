@@ -25,6 +25,23 @@ enum Numbers {
   static func hex(_ value: UInt32) -> String { "0x" + String(value, radix: 16) }
 }
 
+enum ShortAddress {
+  /// An IPv4 address of one to four decimal numbers; those left out at the end are 0 (`10/8`,
+  /// `192.168/16`).
+  static func parse(_ text: some StringProtocol) -> UInt32? {
+    let parts = text.split(separator: ".", omittingEmptySubsequences: false)
+    guard (1...4).contains(parts.count) else { return nil }
+    var value: UInt32 = 0
+    for part in parts {
+      guard (1...3).contains(part.utf8.count), part.utf8.allSatisfy({ (48...57).contains($0) }),
+        let byte = UInt8(part)
+      else { return nil }
+      value = value << 8 | UInt32(byte)
+    }
+    return value << UInt32(8 * (4 - parts.count))
+  }
+}
+
 extension Word {
   /// A number from 0 to `limit`.
   func number(upTo limit: UInt64) throws(RulesetError) -> UInt64 {
@@ -86,7 +103,7 @@ extension Word {
 
   /// An address in full.
   func address(_ family: AddressFamily) throws(RulesetError) -> IPAddress {
-    if let address = AddressText.parse(text, family) { return address }
+    if let address = IPAddress.parse(text, family) { return address }
     throw notAnAddress(family)
   }
 
@@ -98,7 +115,7 @@ extension Word {
     let mask =
       try second.map { word throws(RulesetError) in try word.netmask(family) }
       ?? IPAddress.mask(family.addressBits, family)
-    if family == .ipv4, let short = AddressText.parseShortIPv4(first.text) {
+    if family == .ipv4, let short = ShortAddress.parse(first.text) {
       return (IPAddress(ipv4: short), mask)
     }
     return (try first.address(family), mask)
@@ -113,7 +130,7 @@ extension Word {
       }
       return IPAddress.mask(length, family)
     }
-    guard let mask = AddressText.parse(text, family) else {
+    guard let mask = IPAddress.parse(text, family) else {
       throw problem("`\(text)` is not a mask")
     }
     return mask
@@ -121,7 +138,7 @@ extension Word {
 
   private func notAnAddress(_ family: AddressFamily) -> RulesetError {
     let other: AddressFamily = family == .ipv4 ? .ipv6 : .ipv4
-    if AddressText.parse(text, other) != nil {
+    if IPAddress.parse(text, other) != nil {
       return problem(
         "`\(text)` is an \(other == .ipv4 ? "IPv4" : "IPv6") address, "
           + "the rule is for \(family == .ipv4 ? "IPv4" : "IPv6")")

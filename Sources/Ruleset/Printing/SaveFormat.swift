@@ -89,8 +89,8 @@ extension Target {
 extension AddressCondition {
   /// `address/length`, or `address/mask` where the mask is no prefix.
   func text(_ family: AddressFamily) -> String {
-    let base = AddressText.write(address, family)
+    let base = address.text(family)
     if let length = prefixLength(family) { return "\(base)/\(length)" }
-    return "\(base)/\(AddressText.write(mask, family))"
+    return "\(base)/\(mask.text(family))"
   }
 }

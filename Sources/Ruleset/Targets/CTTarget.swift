@@ -88,9 +88,12 @@ public struct CTTarget: RuleTarget {
   }
 
   public func compile(into compiler: inout RulesetCompiler) {
-    compiler.set(
-      isNotTracked
-        ? RuleAction(.doNotTrack) : RuleAction(.track, a: compiler.add(tracking)))
+    if isNotTracked {
+      compiler.set(RuleAction(.doNotTrack))
+    } else {
+      if tracking != TrackingOptions() { compiler.uses.insert(.trackingOptions) }
+      compiler.set(RuleAction(.track, a: compiler.add(tracking)))
+    }
   }
 }
 

@@ -94,8 +94,8 @@ extension NATRange {
   func targetText(_ family: AddressFamily) -> String {
     var text = ""
     if options.contains(.mapAddresses) {
-      text = AddressText.write(minAddress, family)
-      if maxAddress != minAddress { text += "-" + AddressText.write(maxAddress, family) }
+      text = minAddress.text(family)
+      if maxAddress != minAddress { text += "-" + maxAddress.text(family) }
       if family == .ipv6, options.contains(.portsSpecified) { text = "[\(text)]" }
     }
     return options.contains(.portsSpecified) ? "\(text):\(portText)" : text

@@ -41,6 +41,7 @@ public struct TCPMSSTarget: RuleTarget {
   }
 
   public func compile(into compiler: inout RulesetCompiler) {
+    compiler.uses.insert(.clampMSS)
     compiler.set(RuleAction(.clampMSS, a: UInt32(maximum ?? .max)))
   }
 }
