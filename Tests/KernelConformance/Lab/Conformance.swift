@@ -45,7 +45,9 @@
         "ip6tables-save",
       ]
       let missing = programs.filter { !Command.exists($0) }
-      if !missing.isEmpty { return "these programs are missing: \(missing.joined(separator: ", "))" }
+      if !missing.isEmpty {
+        return "these programs are missing: \(missing.joined(separator: ", "))"
+      }
       if (try? System.newNetworkNamespace()) == nil { return "the kernel refuses a new namespace" }
       return nil
     }
@@ -85,7 +87,9 @@
       {
         // The one that has sent the least is next, so that all get the same share.
         guard
-          let generator = generators.min(by: { sent[$0.name, default: 0] < sent[$1.name, default: 0] }
+          let generator = generators.min(by: {
+            sent[$0.name, default: 0] < sent[$1.name, default: 0]
+          }
           )
         else { break }
         let number = numbers[generator.name, default: 0]
@@ -102,6 +106,7 @@
           log(text)
         } else {
           report.unrepeatable.append(test.name)
+          try save(Script.text(test, run, difference), "\(test.name).once", options)
         }
       }
       let seconds = Double(System.now() - start) / 1e9
@@ -123,11 +128,19 @@
       let run = try lockstep.run(smallest)
       guard let last = run.difference else { return nil }
       let text = Script.text(smallest, run, last)
+      let path = try save(text, "\(test.name).case", options)
+      return text + "# saved as \(path)\n"
+    }
+
+    @discardableResult
+    private func save(
+      _ text: String, _ name: String, _ options: ConformanceOptions
+    ) throws -> String {
       try FileManager.default.createDirectory(
         atPath: options.folder, withIntermediateDirectories: true)
-      let path = "\(options.folder)/\(test.name).case"
+      let path = "\(options.folder)/\(name)"
       try text.write(toFile: path, atomically: false, encoding: .utf8)
-      return text + "# saved as \(path)\n"
+      return path
     }
 
     private func summary(

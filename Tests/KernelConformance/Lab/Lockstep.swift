@@ -67,12 +67,13 @@
         var answer = try kernel.send(sent.bytes, sent.port)
         let engineAnswer = engine.receive(mine.bytes, mine.port, at: time)
         let table = engine.connections(at: System.now())
-        var findings = try self.findings(&comparison, answer, engineAnswer, table)
+        let both = (kernel: sent.bytes, engine: mine.bytes)
+        var findings = try self.findings(&comparison, answer, engineAnswer, both, table)
         if !findings.isEmpty {
           // Perhaps the router was not done yet.
           try kernel.wait(for: &answer, sent.port)
           findings = try self.findings(
-            &comparison, answer, engineAnswer, engine.connections(at: System.now()))
+            &comparison, answer, engineAnswer, both, engine.connections(at: System.now()))
         }
         kernelMemory.note(step, sent, answer.emissions)
         engineMemory.note(step, mine, engineAnswer.emissions)
@@ -92,15 +93,20 @@
 
     private func findings(
       _ comparison: inout Comparison, _ kernelAnswer: Answer, _ engineAnswer: Answer,
-      _ table: [Connection]
+      _ sent: (kernel: [UInt8], engine: [UInt8]), _ table: [Connection]
     ) throws -> [Finding] {
-      var findings = comparison.findings(kernel: kernelAnswer, engine: engineAnswer)
+      if comparison.translates { comparison.renaming.update(table) }
+      var findings = comparison.findings(
+        kernel: kernelAnswer, engine: engineAnswer, sent: sent)
       var known: Set<Tuple> = []
       for connection in table {
         let tuple = comparison.renaming.kernelTuple(connection.original)
         var entry = try kernel.router.table.entry(tuple)
         if entry?.original != tuple { entry = nil }
-        if let entry { known.insert(entry.original) }
+        if let entry {
+          known.insert(entry.original)
+          kernel.met.insert(entry.original)
+        }
         if let finding = comparison.finding(kernel: entry, engine: connection) {
           findings.append(finding)
         }

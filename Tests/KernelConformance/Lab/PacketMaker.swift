@@ -112,6 +112,8 @@ struct PacketMaker {
     if case .wait = step.kind { return nil }
     if case .error(let error) = step.kind { return self.error(error, step, number, ip, memory) }
     let (port, source, destination) = ends(step, memory)
+    // What the router itself would have to answer nobody sends in its place.
+    for side in [Port.lan, .wan] where source.address == Network.router(side, family) { return nil }
     switch step.kind {
     case .tcp(let tcp):
       return MadePacket(
@@ -166,9 +168,12 @@ struct PacketMaker {
     bytes[0] >> 4 == 4 ? Int(bytes[0] & 15) * 4 : 40
   }
 
-  /// Makes a transport checksum wrong.
+  /// Makes a transport checksum wrong, by the same amount whatever it was.
   private static func spoil(_ bytes: inout [UInt8], at field: Int) {
-    bytes[headerLength(bytes) + field] ^= 0x55
+    let at = headerLength(bytes) + field
+    bytes.store16(
+      InternetChecksum.updated(bytes.rawSpan.uint16(at: at), from: UInt16(0), to: UInt16(0x5501)),
+      at: at)
   }
 
   private static func tcp(

@@ -23,6 +23,9 @@ struct Renaming {
 
   private var kernels: [Name: UInt16] = [:]
   private var engines: [Name: UInt16] = [:]
+  /// Which connection of Weir's each name of Weir's belongs to now, and belonged to when it was learnt.
+  private var holders: [Name: UInt32] = [:]
+  private var learntFrom: [Name: UInt32] = [:]
   /// Port ranges that the rules give.
   private let ranges: [ClosedRange<UInt16>]
 
@@ -35,7 +38,9 @@ struct Renaming {
     let words = rule.split(separator: " ")
     return words.indices.dropLast().compactMap { index in
       let isPorts = words[index] == "--to-ports"
-      guard isPorts || ["--to-source", "--to-destination"].contains(words[index]) else { return nil }
+      guard isPorts || ["--to-source", "--to-destination"].contains(words[index]) else {
+        return nil
+      }
       let value = words[index + 1]
       guard isPorts || value.contains("]:") || !value.contains("[") && value.contains(".") else {
         return nil
@@ -56,13 +61,40 @@ struct Renaming {
     return classes.contains { $0.contains(kernel) && $0.contains(engine) }
   }
 
+  /// Takes note of Weir's connections as they are now: a name is free again when the connection it was
+  /// learnt from is gone.
+  mutating func update(_ connections: [Connection]) {
+    holders.removeAll(keepingCapacity: true)
+    for connection in connections {
+      for tuple in [connection.original, connection.reply] {
+        holders[Name(end: Renaming.end(tuple, ofSource: true), port: tuple.sourcePort)] =
+          connection.id
+        if Renaming.isICMP(tuple) { continue }
+        holders[Name(end: Renaming.end(tuple, ofSource: false), port: tuple.destinationPort)] =
+          connection.id
+      }
+    }
+  }
+
+  private mutating func forgetIfStale(_ name: Name) {
+    guard let kernel = kernels[name] else { return }
+    if let holder = holders[name], holder == learntFrom[name] { return }
+    kernels[name] = nil
+    engines[Name(end: name.end, port: kernel)] = nil
+  }
+
   private mutating func isSame(_ end: End, kernel: UInt16, engine: UInt16, isEcho: Bool) -> Bool {
-    if let known = kernels[Name(end: end, port: engine)] { return known == kernel }
-    if engines[Name(end: end, port: kernel)] != nil { return false }
+    let mine = Name(end: end, port: engine)
+    let its = Name(end: end, port: kernel)
+    if kernels[mine] == kernel { return true }
+    forgetIfStale(mine)
+    if let other = engines[its] { forgetIfStale(Name(end: end, port: other)) }
+    guard kernels[mine] == nil && engines[its] == nil else { return false }
     if kernel == engine { return true }
     guard isOfSameSet(kernel, engine, isEcho: isEcho) else { return false }
-    kernels[Name(end: end, port: engine)] = kernel
-    engines[Name(end: end, port: kernel)] = engine
+    kernels[mine] = kernel
+    engines[its] = engine
+    learntFrom[mine] = holders[mine]
     return true
   }
 

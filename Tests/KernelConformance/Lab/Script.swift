@@ -5,14 +5,17 @@
   enum Script {
     static func text(_ test: ConformanceCase, _ run: Run, _ difference: Difference) -> String {
       var lines = ["# \(test.name)"]
-      lines += ["# The router: lan0 10.0.1.1/24 fd00:1::1/64, wan0 198.51.100.1/24 2001:db8:9::1/64"]
+      lines += [
+        "# The router: lan0 10.0.1.1/24 fd00:1::1/64, wan0 198.51.100.1/24 2001:db8:9::1/64"
+      ]
       var bare = test
       bare.steps = []
       lines += bare.text.split(separator: "\n").map(String.init)
       for (number, step) in test.steps.enumerated() {
         lines.append(step.text(test.family))
         guard let exchange = run.exchanges.first(where: { $0.step == number }) else { continue }
-        lines.append("#   in  \(exchange.sent.port.rawValue) \(PacketWords.line(exchange.sent.bytes))")
+        lines.append(
+          "#   in  \(exchange.sent.port.rawValue) \(PacketWords.line(exchange.sent.bytes))")
         let isLast = number == difference.step
         for emission in exchange.kernel.emissions where !isLast {
           lines.append("#   out \(emission.port.rawValue) \(PacketWords.line(emission.bytes))")

@@ -52,7 +52,11 @@ struct Tally {
       for rule in test.rules {
         let words = rule.split(separator: " ")
         guard let jump = words.firstIndex(of: "-j"), jump + 1 < words.count else { continue }
-        targets[words[(jump + 1)...].joined(separator: " "), default: 0] += 1
+        // Addresses and ports left out.
+        let target = words[(jump + 1)...].filter { word in
+          !word.contains { $0.isNumber } || word.hasPrefix("icmp")
+        }
+        targets[target.joined(separator: " "), default: 0] += 1
       }
     }
   #endif

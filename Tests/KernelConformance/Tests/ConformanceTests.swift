@@ -31,7 +31,12 @@ import Testing
       for name in Self.files {
         let text = try String(contentsOf: Self.folder.appending(path: name), encoding: .utf8)
         let difference = try laboratory.runFile(name: name, text: text)
-        #expect(difference == nil, "\(difference ?? "")")
+        if name.hasPrefix("known-") {
+          // Where Weir is known to be wrong. When this fails, it is no longer: rename the file.
+          withKnownIssue { #expect(difference == nil) }
+        } else {
+          #expect(difference == nil, "\(difference ?? "")")
+        }
       }
     }
 

@@ -111,7 +111,8 @@ extension ConformanceCase {
   init(name: String, text: String) throws {
     self.init()
     self.name = name
-    for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
+    for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated()
+    {
       let words = line.split(separator: " ")
       guard let first = words.first, !first.hasPrefix("#") else { continue }
       let fail = { (message: String) in CaseTextError(line: index + 1, message: message) }

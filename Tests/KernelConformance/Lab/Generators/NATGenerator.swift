@@ -91,6 +91,9 @@ enum NATGenerator {
           DatagramGenerator.errorStep(&chooser, flow: index, family),
           at: chooser.number(1...steps.count))
       }
+      for at in steps.indices where chooser.chance(3) {
+        steps[at].hopLimit = chooser.of([1, 1, 2, 255])
+      }
       lists.append(steps)
     }
     return (flows, merge(&chooser, lists))

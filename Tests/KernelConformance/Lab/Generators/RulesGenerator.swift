@@ -13,8 +13,18 @@ enum RulesGenerator {
     test.rules.append("-t filter")
     for _ in 0..<chooser.of([2, 4, 8]) {
       let chain = chooser.of(["FORWARD", "FORWARD", "FORWARD", "INPUT", "OUTPUT"])
+      let mayReset = !(KnownDifferences.resetBehindNAT && test.translates)
       let match = matches(&chooser, family, chain)
-      test.rules.append("-t filter -A \(chain)\(match.words) -j \(target(&chooser, family, chain, match.isTCP))")
+      test.rules.append(
+        "-t filter -A \(chain)\(match.words) -j \(target(&chooser, family, chain, match.isTCP, mayReset: mayReset))"
+      )
+    }
+    if KnownDifferences.answerToInvalid && test.rules.contains(where: { $0.contains("REJECT") }) {
+      let first = test.rules.firstIndex(of: "-t filter").map { $0 + 1 } ?? 0
+      for chain in ["FORWARD", "INPUT"] {
+        test.rules.insert(
+          "-t filter -A \(chain) -m conntrack --ctstate INVALID -j DROP", at: first)
+      }
     }
     (test.flows, test.steps) = NATGenerator.traffic(&chooser, family)
     return test
@@ -60,11 +70,13 @@ enum RulesGenerator {
   }
 
   private static func target(
-    _ chooser: inout Chooser, _ family: AddressFamily, _ chain: String, _ isTCP: Bool
+    _ chooser: inout Chooser, _ family: AddressFamily, _ chain: String, _ isTCP: Bool,
+    mayReset: Bool
   ) -> String {
     if chain == "OUTPUT" { return chooser.of(["ACCEPT", "ACCEPT", "DROP"]) }
-    if isTCP && chooser.chance(25) { return "REJECT --reject-with tcp-reset" }
-    let ipv4 = ["net-unreachable", "host-unreachable", "port-unreachable", "proto-unreachable",
+    if isTCP && mayReset && chooser.chance(25) { return "REJECT --reject-with tcp-reset" }
+    let ipv4 = [
+      "net-unreachable", "host-unreachable", "port-unreachable", "proto-unreachable",
       "net-prohibited", "host-prohibited", "admin-prohibited",
     ].map { "REJECT --reject-with icmp-\($0)" }
     let ipv6 = [

@@ -96,7 +96,8 @@ struct TCPConversation {
   /// The same ports once more, with other numbers.
   mutating func reopen(_ chooser: inout Chooser) -> [Step] {
     for index in ends.indices {
-      ends[index].initial = ends[index].next &+ chooser.of([1, 1000, 100_000, 0 &- 100_000, 1 << 30])
+      ends[index].initial =
+        ends[index].next &+ chooser.of([1, 1000, 100_000, 0 &- 100_000, 1 << 30])
       ends[index].next = ends[index].initial
     }
     return Array(handshake().prefix(chooser.number(1...3)))

@@ -8,6 +8,10 @@
     let router: Router
     private var changedSysctls: [String] = []
     private var rulesNow = ""
+    private var tablesNow: Set<Substring> = []
+    private var family = AddressFamily.ipv4
+    /// Entries seen since the table was last emptied.
+    var met: Set<Tuple> = []
 
     init(_ router: Router) { self.router = router }
 
@@ -26,8 +30,18 @@
       for sysctl in test.sysctls { try router.setSysctl(sysctl.name, sysctl.value) }
       // Setting the rules anew also sets their counters to zero.
       let text = test.rulesText
-      if !(text.isEmpty && rulesNow.isEmpty) { try router.setRules(text, test.family) }
+      if !(text.isEmpty && rulesNow.isEmpty) {
+        // Tables that are set anew need not be taken away first.
+        let tables = Set(text.split(separator: "\n").filter { $0.hasPrefix("*") })
+        let isCovered = family == test.family && tablesNow.isSubset(of: tables)
+        try router.setRules(text, test.family, removingOld: !isCovered)
+        tablesNow = tables
+        family = test.family
+      }
       rulesNow = text
+      // To take out those known is quick; to take out all, the kernel looks through everybody's.
+      for tuple in met { try router.table.delete(tuple) }
+      met = []
       if try router.table.count() > 0 { try router.table.flush() }
       _ = try router.receive()
       _ = try router.log.read()

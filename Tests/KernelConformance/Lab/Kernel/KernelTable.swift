@@ -104,13 +104,15 @@
         $0.add(1, [tuple.protocolNumber])
         if isICMP(tuple.protocolNumber) {
           let first: UInt16 = isIPv4 ? 4 : 7
-          $0.add(first, [UInt8(tuple.sourcePort >> 8), UInt8(truncatingIfNeeded: tuple.sourcePort)])
+          $0.add(
+            first, [UInt8(tuple.sourcePort >> 8), UInt8(truncatingIfNeeded: tuple.sourcePort)])
           $0.add(first + 1, [UInt8(tuple.destinationPort >> 8)])
           $0.add(first + 2, [UInt8(truncatingIfNeeded: tuple.destinationPort)])
         } else {
           $0.add(2, [UInt8(tuple.sourcePort >> 8), UInt8(truncatingIfNeeded: tuple.sourcePort)])
           $0.add(
-            3, [UInt8(tuple.destinationPort >> 8), UInt8(truncatingIfNeeded: tuple.destinationPort)])
+            3,
+            [UInt8(tuple.destinationPort >> 8), UInt8(truncatingIfNeeded: tuple.destinationPort)])
         }
       }
     }

@@ -63,7 +63,9 @@ struct NetlinkMessage {
   }
 
   /// Of an error message: 0, or the negative error number.
-  var errorNumber: Int32 { Int32(truncatingIfNeeded: Int(NetlinkMessage.little(body, body.startIndex, 4))) }
+  var errorNumber: Int32 {
+    Int32(truncatingIfNeeded: Int(NetlinkMessage.little(body, body.startIndex, 4)))
+  }
 
   /// The attributes of a netfilter message, behind its four-byte header.
   var attributes: NetlinkAttributes { NetlinkAttributes(body.dropFirst(4)) }

@@ -135,7 +135,7 @@
     }
 
     /// Replaces all rules but the probes.
-    func setRules(_ text: String, _ family: AddressFamily) throws {
+    func setRules(_ text: String, _ family: AddressFamily, removingOld: Bool) throws {
       var removal = ""
       for family in ["ip", "ip6"] {
         for name in ["raw", "mangle", "nat", "filter"] {
@@ -143,7 +143,7 @@
         }
       }
       try System.inside(inside) {
-        try Command.run(["nft", "-f", "-"], input: removal)
+        if removingOld { try Command.run(["nft", "-f", "-"], input: removal) }
         if text.isEmpty { return }
         try Command.run([family == .ipv4 ? "iptables-restore" : "ip6tables-restore"], input: text)
       }

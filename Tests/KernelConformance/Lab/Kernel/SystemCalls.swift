@@ -111,7 +111,8 @@
     }
 
     /// Runs `body` with this thread in `namespace`. `body` must not suspend.
-    static func inside<Result>(_ namespace: Descriptor, _ body: () throws -> Result) throws -> Result
+    static func inside<Result>(_ namespace: Descriptor, _ body: () throws -> Result) throws
+      -> Result
     {
       let home = try networkNamespace()
       try enter(namespace)
@@ -151,7 +152,8 @@
       guard result == 0 else { throw SystemError("bind") }
     }
 
-    static func setOption(_ socket: Descriptor, _ level: Int32, _ name: Int32, _ value: Int32) throws
+    static func setOption(_ socket: Descriptor, _ level: Int32, _ name: Int32, _ value: Int32)
+      throws
     {
       var value = value
       // The kernel reads the four bytes of the local.
@@ -169,7 +171,8 @@
     }
 
     /// What has come, or nil where nothing has. `buffer` is only used during the call.
-    static func receive(_ socket: Descriptor, _ buffer: inout [UInt8]) throws -> ArraySlice<UInt8>? {
+    static func receive(_ socket: Descriptor, _ buffer: inout [UInt8]) throws -> ArraySlice<UInt8>?
+    {
       while true {
         // The kernel writes at most `count` bytes into the array.
         let got = unsafe buffer.withUnsafeMutableBytes {
