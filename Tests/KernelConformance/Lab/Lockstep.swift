@@ -34,8 +34,8 @@
     let seed: UInt64
     private(set) var packets = 0
 
-    init(_ router: Router, seed: UInt64) {
-      kernel = KernelSide(router)
+    init(_ kernel: KernelSide, seed: UInt64) {
+      self.kernel = kernel
       self.seed = seed
     }
 
