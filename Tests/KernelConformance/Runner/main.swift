@@ -28,6 +28,7 @@
       var options = ConformanceOptions()
       if let seed: UInt64 = number("SEED") { options.seed = seed }
       if let packets: Int = number("PACKETS") { options.packets = packets }
+      if let most: Int = number("DIFFERENCES") { options.mostDifferences = most }
       if let only = ProcessInfo.processInfo.environment["ONLY"] {
         options.only = only.split { ", ".contains($0) }.map(String.init)
       }

@@ -4,6 +4,7 @@
 enum KnownDifferences {
   /// `known-reset-asks-nat`: REJECT with a TCP reset while there is a nat table.
   static let resetBehindNAT = true
-  /// `known-reset-of-invalid`, `known-error-of-invalid`: a REJECT of an INVALID packet.
+  /// `known-reset-of-invalid`, `known-error-of-invalid`: a REJECT of an INVALID packet, or
+  /// one whose TTL ends here.
   static let answerToInvalid = true
 }

@@ -91,11 +91,18 @@ enum NATGenerator {
           DatagramGenerator.errorStep(&chooser, flow: index, family),
           at: chooser.number(1...steps.count))
       }
-      for at in steps.indices where chooser.chance(3) {
+      for at in steps.indices where chooser.chance(3) && mayExpire(steps[at]) {
         steps[at].hopLimit = chooser.of([1, 1, 2, 255])
       }
       lists.append(steps)
     }
     return (flows, merge(&chooser, lists))
+  }
+
+  /// Whether the packet may end at the router.
+  private static func mayExpire(_ step: Step) -> Bool {
+    guard KnownDifferences.answerToInvalid else { return true }
+    guard case .udp(let udp) = step.kind else { return false }
+    return udp.checksum != .bad && udp.lengthField == nil
   }
 }

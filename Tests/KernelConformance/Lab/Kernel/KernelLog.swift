@@ -73,7 +73,9 @@
         text += "ct state \(state) log prefix \"\(state.uppercased())\" group \(group)\n"
       }
       text += "}\nchain in { type filter hook input priority 2147483646;\n"
-      text += "log prefix \"INPUT\" group \(group)\nmeta mark set 0xdead\n}\n"
+      text += "log prefix \"INPUT\" group \(group)\nmeta mark set 0xdead\n"
+      // What errors say of the way (a smaller MTU) the router would remember for later cases.
+      text += "icmp type { 3, 4, 5, 11, 12 } drop\nicmpv6 type { 1, 2, 3, 4 } drop\n}\n"
       text += "chain out { type filter hook output priority -450;\nmeta mark 0xdead drop\n"
       text += "icmpv6 type { 130, 131, 132, 133, 134, 135, 136, 137, 143 } drop\n}\n}\n"
       return text
