@@ -31,6 +31,12 @@
       if let most: Int = number("DIFFERENCES") { options.mostDifferences = most }
       if let only = ProcessInfo.processInfo.environment["ONLY"] {
         options.only = only.split { ", ".contains($0) }.map(String.init)
+        let known = Conformance.generators.map(\.name)
+        for name in options.only where !known.contains(name) {
+          print(
+            "ONLY: no generator is called `\(name)`; there are \(known.joined(separator: ", "))")
+          exit(2)
+        }
       }
       let report = try laboratory.run(options) { print($0) }
       print(report.text)
