@@ -36,7 +36,7 @@
       // Copies of the words as C strings, with a nil at the end, freed behind the call.
       var arguments: [UnsafeMutablePointer<CChar>?] = unsafe words.map { unsafe strdup($0) }
       unsafe arguments.append(nil)
-      defer { unsafe arguments.forEach { unsafe free($0) } }
+      defer { for index in words.indices { unsafe free(arguments[index]) } }
       var process: pid_t = 0
       let result = unsafe posix_spawn(&process, path, &actions, nil, &arguments, environ)
       guard result == 0 else { throw SystemError("posix_spawn \(path)", result) }
