@@ -13,7 +13,7 @@ SEED ?= 1
 PACKETS ?= 1000000
 
 build_packages = libpcap-dev zlib1g-dev
-test_packages = $(build_packages) iproute2 iptables nftables conntrack
+test_packages = $(build_packages) iproute2 iptables nftables conntrack ethtool procps
 
 # Across modules the optimizer gains a replay an eighth (measured with `make bench`).
 release = $(SWIFT) build -c release -Xswiftc -cross-module-optimization
@@ -29,11 +29,12 @@ fuzzing = $(SWIFT) build -c release --scratch-path .build/fuzzing --sanitize fuz
 	-Xswiftc -sanitize=$(SANITIZERS) -Xswiftc -parse-as-library -Xswiftc -DLIBFUZZER
 fuzz_targets = frames capture ruleset
 
-.PHONY: help run build test lint format fuzz fuzz-frames bench install uninstall clean
+.PHONY: help run build test lint format conformance fuzz fuzz-frames bench install uninstall clean
 help:
 	@echo "make run       build, and replay Examples/home-router"
 	@echo "make test      lint and all tests"
 	@echo "make lint      style alone"
+	@echo "make conformance  PACKETS=10000 (SEED=, ONLY=tcp,nat) to this kernel and Weir, as root"
 	@echo "make fuzz      libFuzzer on every fuzz target, SECONDS=$(SECONDS) each"
 	@echo "make fuzz-frames  COUNT=$(COUNT) random and mutated frames through the firewall"
 	@echo "make bench     time the replay of PACKETS=$(PACKETS) packets"
@@ -56,7 +57,7 @@ format:
 test: lint
 	@scripts/install-missing "the tests" $(test_packages)
 	$(SWIFT) build --build-tests
-	$(SWIFT) test --skip-build
+	$(SWIFT) test --skip-build --skip KernelConformance
 
 # New inputs gather in .build/fuzz-corpus; what makes a target fail lies beside it (docs/fuzzing.md).
 fuzz:
@@ -80,6 +81,13 @@ bench: build
 	$$($(release) --show-bin-path)/make-capture $(PACKETS) .build/bench.pcapng
 	time -p $$($(release) --show-bin-path)/weir replay .build/bench.pcapng \
 	  --host Benchmarks/Host --format none
+# The running kernel against Weir; docs/conformance.md. PACKETS has another default here.
+conformance: CASES ?=
+conformance:
+	@scripts/install-missing "the tests" $(test_packages)
+	$(SWIFT) build --product weir-conformance
+	SEED=$(SEED) PACKETS=$(if $(filter file,$(origin PACKETS)),10000,$(PACKETS)) ONLY=$(ONLY) \
+		$$($(SWIFT) build --show-bin-path)/weir-conformance $(CASES)
 
 install: build
 	install -d $(DESTDIR)$(PREFIX)/bin

@@ -115,6 +115,20 @@ let package = Package(
       dependencies: ["TestLab", "PacketForge", "Firewall", "Ruleset", "Conntrack", "Wire"],
       swiftSettings: strict),
 
+    // The running kernel beside the library, packet by packet.
+    .target(
+      name: "Conformance",
+      dependencies: [
+        "Wire", "Conntrack", "ConntrackFormat", "Ruleset", "Firewall", "HostSnapshot",
+      ],
+      path: "Tests/KernelConformance/Lab", swiftSettings: strict),
+    .executableTarget(
+      name: "weir-conformance", dependencies: ["Conformance"],
+      path: "Tests/KernelConformance/Runner", swiftSettings: strict),
+    .testTarget(
+      name: "KernelConformance", dependencies: ["Conformance"],
+      path: "Tests/KernelConformance/Tests", swiftSettings: strict),
+
     .target(
       name: "FuzzTargets",
       dependencies: [

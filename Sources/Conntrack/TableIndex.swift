@@ -117,7 +117,8 @@ struct TableIndex: ~Copyable {
         buckets[position].references[slot] = reference.rawValue
         var passed = start
         while passed != position {
-          buckets[passed].overflow &+= 1
+          // At the top it stays there: then the bucket is always looked past, which is right too.
+          if buckets[passed].overflow < .max { buckets[passed].overflow += 1 }
           passed = following(passed)
         }
         return true
@@ -140,7 +141,7 @@ struct TableIndex: ~Copyable {
           buckets[position].tags[slot] = 0
           var passed = start
           while passed != position {
-            buckets[passed].overflow &-= 1
+            if buckets[passed].overflow < .max { buckets[passed].overflow -= 1 }
             passed = following(passed)
           }
           return

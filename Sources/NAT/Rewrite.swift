@@ -185,7 +185,8 @@ public enum NATRewriter {
       guard available >= ICMPField.headerLength else { return false }
       let type = packet.uint8(at: offset)
       var (old, new): (UInt16, UInt16) = (0, 0)
-      if Tuple.hasICMPIdentifier(type, protocolNumber: protocolNumber) {
+      // Node information queries are told apart by their id too, but it is not rewritten.
+      if type == ICMPv6Type.echoRequest || type == ICMPv6Type.echoReply {
         old = packet.uint16(at: offset + ICMPField.identifier)
         new = target.sourcePort
         packet.store16(new, at: offset + ICMPField.identifier)

@@ -1,0 +1,26 @@
+// What became of one packet, as either side tells it: what is compared.
+
+/// A packet that came out.
+struct Emission: Hashable {
+  /// Where; `.host` is a packet the router took for itself.
+  var port: Port
+  /// Layer 3.
+  var bytes: [UInt8]
+  /// The router made it. Only Weir tells.
+  var isAnswer = false
+}
+
+/// One side's answer to one packet.
+struct Answer: Hashable {
+  /// `NEW/o`, `ESTABLISHED/r`, `INVALID`; `none` where conntrack did not see the packet.
+  var ctState = "none"
+  /// By port, and within a port in order.
+  var emissions: [Emission] = []
+  /// Weir's words for what it did.
+  var reason = ""
+
+  mutating func sort() {
+    // A stable order: `sort` alone promises none.
+    emissions = Port.allCases.flatMap { port in emissions.filter { $0.port == port } }
+  }
+}

@@ -1,0 +1,117 @@
+// A case: settings, rules, flows, and the packets to send, as plain data. What it becomes on the wire
+// depends on what each side did before, so packets are described, not spelt out.
+
+import Conntrack
+import Wire
+
+/// What is sent between whom. An ICMP flow's source port is the echo's identifier.
+struct Flow: Hashable {
+  enum Kind: String { case tcp, udp, echo }
+
+  var kind: Kind
+  /// Where it starts.
+  var port: Port
+  var source: Endpoint
+  var destination: Endpoint
+}
+
+struct Step: Hashable {
+  enum Kind: Hashable {
+    case tcp(TCPStep)
+    case udp(UDPStep)
+    case echo(EchoStep)
+    case error(ErrorStep)
+    /// Milliseconds in which nothing happens.
+    case wait(Int)
+  }
+
+  var kind: Kind
+  /// A place in the case's flows.
+  var flow = 0
+  /// Of the flow. A reply is what the other end would answer to what it got.
+  var direction = Direction.original
+  /// Nil: 64.
+  var hopLimit: UInt8?
+}
+
+struct TCPStep: Hashable {
+  var flags: TCPFlags = []
+  var sequence: UInt32 = 0
+  var acknowledgement: UInt32 = 0
+  var window: UInt16 = 65_535
+  /// The options' bytes.
+  var options: [UInt8] = []
+  var length = 0
+  var hasBadChecksum = false
+  /// In 32-bit words, where it shall not be the right one.
+  var dataOffset: UInt8?
+}
+
+struct UDPStep: Hashable {
+  enum Checksum: String { case right, bad, absent }
+
+  var length = 0
+  var checksum = Checksum.right
+  /// What the length field says, where that is not the truth.
+  var lengthField: UInt16?
+}
+
+struct EchoStep: Hashable {
+  var sequence: UInt16 = 1
+  var length = 0
+  var hasBadChecksum = false
+  /// A reply in the original direction, a request in the other.
+  var isSwapped = false
+}
+
+/// An error about the flow's last packet in the step's direction, sent where that packet arrived.
+struct ErrorStep: Hashable {
+  var type: UInt8 = 3
+  var code: UInt8 = 0
+  var rest: UInt32 = 0
+  /// How much of the packet is quoted; nil: all that is usual.
+  var quoted: Int?
+  /// A byte of the quote that is changed, and how.
+  var flippedOffset: Int?
+  var flippedBits: UInt8 = 0
+  /// Who sends it; nil: the packet's destination.
+  var source: IPAddress?
+  var hasBadChecksum = false
+}
+
+struct ConformanceCase: Hashable {
+  struct Sysctl: Hashable {
+    var name: String
+    var value: String
+  }
+
+  var name = ""
+  var family = AddressFamily.ipv4
+  var sysctls: [Sysctl] = []
+  /// `-t nat -A POSTROUTING -j MASQUERADE`. A line `-t nat` alone makes the table.
+  var rules: [String] = []
+  var flows: [Flow] = []
+  var steps: [Step] = []
+
+  var translates: Bool { rules.contains { $0.hasPrefix("-t nat") } }
+
+  /// What iptables-restore reads; empty without rules.
+  var rulesText: String {
+    let chains = [
+      "raw": ["PREROUTING", "OUTPUT"],
+      "mangle": ["PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"],
+      "nat": ["PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"],
+      "filter": ["INPUT", "FORWARD", "OUTPUT"],
+    ]
+    var text = ""
+    for table in ["raw", "mangle", "nat", "filter"] {
+      let mine = rules.filter { $0.hasPrefix("-t \(table)") }.map { $0.dropFirst(4 + table.count) }
+      if mine.isEmpty { continue }
+      text += "*\(table)\n"
+      for chain in chains[table] ?? [] { text += ":\(chain) ACCEPT [0:0]\n" }
+      for rule in mine where rule.contains("-A") { text += "\(rule)\n" }
+      text += "COMMIT\n"
+    }
+    return text
+  }
+}

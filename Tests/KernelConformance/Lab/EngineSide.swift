@@ -1,0 +1,82 @@
+// Weir's side of the lockstep: the same machine, settings, rules and packets, in this process.
+
+import Conntrack
+import Firewall
+import Ruleset
+import Wire
+
+/// Keeps what leaves.
+private struct Leaving: PacketSink {
+  var packets: [(interface: InterfaceID, emission: Emission)] = []
+
+  mutating func emit(_ bytes: RawSpan, through interface: InterfaceID, isAnswer: Bool) {
+    packets.append(
+      (interface, Emission(port: .host, bytes: bytes.array, isAnswer: isAnswer)))
+  }
+}
+
+/// One firewall, for one run of one case.
+struct EngineSide: ~Copyable {
+  private var firewall: Firewall
+  private var packet = PacketBuffer()
+  private let lan: InterfaceID
+  private let wan: InterfaceID
+
+  /// - Parameter rules: what `iptables-save` says of the router.
+  init(
+    _ test: ConformanceCase, rules: String, host: HostConfiguration, seed: UInt64
+  ) throws {
+    var ruleset = Ruleset()
+    try ruleset.apply(rules, file: "rules", family: test.family)
+    var settings = ConntrackSettings()
+    // A case has a handful of connections; room for more would only take time to make.
+    settings.max = 1024
+    settings.buckets = 1024
+    for sysctl in test.sysctls { try settings.set(sysctl.name, to: sysctl.value) }
+    var firewall = try Firewall(ruleset: ruleset, host: host, settings: settings, seed: seed)
+    lan = firewall.interface(named: Port.lan.interface)
+    wan = firewall.interface(named: Port.wan.interface)
+    self.firewall = firewall
+  }
+
+  mutating func receive(_ bytes: [UInt8], _ port: Port, at time: Int64) -> Answer {
+    _ = packet.assign(bytes.rawSpan)
+    var arrival = Arrival(
+      interface: port == .lan ? lan : wan, family: bytes[0] >> 4 == 6 ? .ipv6 : .ipv4,
+      timeNanoseconds: time)
+    arrival.sourceMAC = port.farMAC
+    var leaving = Leaving()
+    var silent = SilentObserver()
+    let outcome = firewall.receive(&packet, arrival, to: &leaving, observer: &silent)
+    var answer = Answer()
+    if let state = outcome.ctState {
+      answer.ctState = state.name
+      if let direction = outcome.direction, state != .invalid {
+        answer.ctState += direction == .original ? "/o" : "/r"
+      }
+    }
+    for (interface, emission) in leaving.packets {
+      var emission = emission
+      emission.port = interface == lan ? .lan : interface == wan ? .wan : .host
+      answer.emissions.append(emission)
+    }
+    if outcome.hook == .input && outcome.verdict == .accept {
+      answer.emissions.append(Emission(port: .host, bytes: packet.bytes.array))
+    }
+    answer.sort()
+    answer.reason = "\(outcome.verdict.name)"
+    if let hook = outcome.hook { answer.reason += " in \(hook.name)" }
+    if let reason = outcome.trackingReason { answer.reason += ", conntrack: \(reason.text)" }
+    answer.reason += ", \(outcome.reason)"
+    return answer
+  }
+
+  /// The table as it is at `time`.
+  mutating func connections(at time: Int64) -> [Connection] {
+    firewall.advance(to: time)
+    return firewall.tracker.connections()
+  }
+
+  /// The rules with their counters.
+  func rules(_ family: AddressFamily) -> FamilyRules { firewall.countedRules()[family] }
+}

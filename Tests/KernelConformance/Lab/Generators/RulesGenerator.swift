@@ -1,0 +1,86 @@
+// Filter rules of the kinds everyone has, with conntrack states and REJECT, sometimes behind NAT.
+
+import Conntrack
+import Wire
+
+enum RulesGenerator {
+  static func make(_ chooser: inout Chooser, _ family: AddressFamily) -> ConformanceCase {
+    var test = ConformanceCase()
+    if chooser.chance(40) { test.rules = NATGenerator.rules(&chooser, family) }
+    if chooser.chance(10) {
+      test.rules.insert("-t raw -A PREROUTING -p udp -m udp --dport 53 -j CT --notrack", at: 0)
+    }
+    test.rules.append("-t filter")
+    for _ in 0..<chooser.of([2, 4, 8]) {
+      let chain = chooser.of(["FORWARD", "FORWARD", "FORWARD", "INPUT", "OUTPUT"])
+      let mayReset = !(KnownDifferences.resetBehindNAT && test.translates)
+      let match = matches(&chooser, family, chain)
+      test.rules.append(
+        "-t filter -A \(chain)\(match.words) -j \(target(&chooser, family, chain, match.isTCP, mayReset: mayReset))"
+      )
+    }
+    (test.flows, test.steps) = NATGenerator.traffic(&chooser, family)
+    return test
+  }
+
+  private static func matches(
+    _ chooser: inout Chooser, _ family: AddressFamily, _ chain: String
+  ) -> (words: String, isTCP: Bool) {
+    var words = ""
+    if chooser.chance(15) {
+      words += " -s \(Network.host(chooser.number(2...4), .lan, family).text(family))"
+    }
+    if chooser.chance(15) {
+      words += " -d \(Network.host(chooser.number(2...4), .wan, family).text(family))"
+    }
+    if chain != "OUTPUT" && chooser.chance(25) { words += " -i \(chooser.of(["lan0", "wan0"]))" }
+    if chain == "FORWARD" && chooser.chance(15) { words += " -o \(chooser.of(["lan0", "wan0"]))" }
+    let name = chooser.of(["", "", "tcp", "tcp", "udp", family == .ipv4 ? "icmp" : "ipv6-icmp"])
+    if !name.isEmpty { words += " -p \(name)" }
+    if name == "tcp" || name == "udp" {
+      switch chooser.number(0...9) {
+      case 0...2: words += " -m \(name) --dport \(chooser.of(["22", "53", "80", "1024:65535"]))"
+      case 3: words += " -m \(name) --sport \(chooser.of(["1000", "300:1001"]))"
+      case 4: words += " -m multiport --dports 22,80,8080"
+      case 5 where name == "tcp": words += " -m tcp --tcp-flags FIN,SYN,RST,ACK SYN"
+      default: break
+      }
+    }
+    if chooser.chance(55) {
+      let states = [
+        "NEW", "ESTABLISHED", "RELATED,ESTABLISHED", "RELATED", "INVALID", "INVALID,NEW",
+        "UNTRACKED",
+      ]
+      words += " -m conntrack\(chooser.chance(10) ? " !" : "") --ctstate \(chooser.of(states))"
+    } else if chooser.chance(20) {
+      let others = [
+        "--ctdir ORIGINAL", "--ctdir REPLY", "--ctproto 17", "--ctorigdstport 80",
+        "--ctstatus ASSURED", "--ctstatus SEEN_REPLY", "--ctstate DNAT", "--ctstate SNAT",
+      ]
+      words += " -m conntrack \(chooser.of(others))"
+    }
+    return (words, name == "tcp")
+  }
+
+  private static func target(
+    _ chooser: inout Chooser, _ family: AddressFamily, _ chain: String, _ isTCP: Bool,
+    mayReset: Bool
+  ) -> String {
+    if chain == "OUTPUT" { return chooser.of(["ACCEPT", "ACCEPT", "DROP"]) }
+    if isTCP && mayReset && chooser.chance(25) { return "REJECT --reject-with tcp-reset" }
+    let ipv4 = [
+      "net-unreachable", "host-unreachable", "port-unreachable", "proto-unreachable",
+      "net-prohibited", "host-prohibited", "admin-prohibited",
+    ].map { "REJECT --reject-with icmp-\($0)" }
+    let ipv6 = [
+      "no-route", "adm-prohibited", "addr-unreachable", "port-unreachable", "policy-fail",
+      "reject-route",
+    ].map { "REJECT --reject-with icmp6-\($0)" }
+    return switch chooser.number(0...9) {
+    case 0...4: "ACCEPT"
+    case 5...6: "DROP"
+    case 7: "REJECT"
+    default: chooser.of(family == .ipv4 ? ipv4 : ipv6)
+    }
+  }
+}

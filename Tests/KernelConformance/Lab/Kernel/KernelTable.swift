@@ -1,0 +1,182 @@
+// The table of the kernel under test, through ctnetlink: one entry by its tuple, how many there are, all
+// of them. Asking for single entries takes microseconds; a walk through all takes the kernel some
+// milliseconds, whatever is in it, since the table is one for all namespaces.
+
+#if os(Linux)
+  import Conntrack
+  import Wire
+
+  final class KernelTable {
+    private let socket: Descriptor
+    private var buffer = [UInt8](repeating: 0, count: 65_536)
+
+    /// linux/netfilter/nfnetlink_conntrack.h: NFNL_SUBSYS_CTNETLINK << 8, and what may be asked.
+    private enum Ask {
+      static let newEntry: UInt16 = 0x100
+      static let get: UInt16 = 0x101
+      static let delete: UInt16 = 0x102
+      static let statistics: UInt16 = 0x105
+    }
+
+    /// Of the namespace the thread is in.
+    init() throws {
+      socket = try System.socket(System.socketNetlink, 12)
+      // struct sockaddr_nl: family, padding, port, groups.
+      try System.bind(socket, [16, 0] + [UInt8](repeating: 0, count: 10))
+    }
+
+    /// The entry one of whose tuples this is; nil where there is none.
+    func entry(_ tuple: Tuple) throws -> Connection? {
+      var attributes = NetlinkBuilder()
+      attributes.nest(1) { KernelTable.add(tuple, to: &$0) }
+      try System.send(
+        socket,
+        NetlinkBuilder.message(
+          Ask.get, flags: 1, family: tuple.family.rawValue, attributes.bytes))
+      for message in try answer() where message.type == Ask.newEntry {
+        return KernelTable.connection(message)
+      }
+      return nil
+    }
+
+    /// Takes an entry out; nothing happens where it is not there.
+    func delete(_ tuple: Tuple) throws {
+      var attributes = NetlinkBuilder()
+      attributes.nest(1) { KernelTable.add(tuple, to: &$0) }
+      try System.send(
+        socket,
+        NetlinkBuilder.message(
+          Ask.delete, flags: 5, family: tuple.family.rawValue, attributes.bytes))
+      _ = try answer()
+    }
+
+    /// Takes all entries out.
+    func flush() throws {
+      try System.send(socket, NetlinkBuilder.message(Ask.delete, flags: 5, []))
+      _ = try answer()
+    }
+
+    /// How many entries there are, those included that nobody has noticed are over.
+    func count() throws -> Int {
+      try System.send(socket, NetlinkBuilder.message(Ask.statistics, flags: 1, []))
+      for message in try answer() where message.type >> 8 == 1 {
+        return Int(message.attributes.number(1) ?? 0)
+      }
+      return 0
+    }
+
+    /// All entries of both families.
+    func all() throws -> [Connection] {
+      try System.send(socket, NetlinkBuilder.message(Ask.get, flags: 0x301, []))
+      var connections: [Connection] = []
+      while true {
+        for message in try answer() {
+          if message.type == NetlinkMessage.done || message.type == NetlinkMessage.error {
+            return connections
+          }
+          if let connection = KernelTable.connection(message) { connections.append(connection) }
+        }
+      }
+    }
+
+    private func answer() throws -> [NetlinkMessage] {
+      while true {
+        if let bytes = try System.receive(socket, &buffer) { return NetlinkMessage.split(bytes) }
+        guard System.wait([socket], milliseconds: 2000) else {
+          throw CommandError(command: "netlink", output: "no answer within two seconds")
+        }
+      }
+    }
+
+    // MARK: Tuples as attributes
+
+    private static func isICMP(_ number: UInt8) -> Bool {
+      number == IPProtocolNumber.icmp || number == IPProtocolNumber.icmpv6
+    }
+
+    private static func add(_ tuple: Tuple, to builder: inout NetlinkBuilder) {
+      let isIPv4 = tuple.family == .ipv4
+      builder.nest(1) {
+        $0.add(isIPv4 ? 1 : 3, bytes(tuple.source, tuple.family))
+        $0.add(isIPv4 ? 2 : 4, bytes(tuple.destination, tuple.family))
+      }
+      builder.nest(2) {
+        $0.add(1, [tuple.protocolNumber])
+        if isICMP(tuple.protocolNumber) {
+          let first: UInt16 = isIPv4 ? 4 : 7
+          $0.add(
+            first, [UInt8(tuple.sourcePort >> 8), UInt8(truncatingIfNeeded: tuple.sourcePort)])
+          $0.add(first + 1, [UInt8(tuple.destinationPort >> 8)])
+          $0.add(first + 2, [UInt8(truncatingIfNeeded: tuple.destinationPort)])
+        } else {
+          $0.add(2, [UInt8(tuple.sourcePort >> 8), UInt8(truncatingIfNeeded: tuple.sourcePort)])
+          $0.add(
+            3,
+            [UInt8(tuple.destinationPort >> 8), UInt8(truncatingIfNeeded: tuple.destinationPort)])
+        }
+      }
+    }
+
+    private static func bytes(_ address: IPAddress, _ family: AddressFamily) -> [UInt8] {
+      let all = (0..<16).map { index -> UInt8 in
+        let half = index < 8 ? address.high : address.low
+        return UInt8(truncatingIfNeeded: half >> UInt64(56 - 8 * (index % 8)))
+      }
+      return family == .ipv4 ? Array(all[12...]) : all
+    }
+
+    private static func address(_ bytes: ArraySlice<UInt8>?) -> IPAddress {
+      let number = { (part: ArraySlice<UInt8>) in part.reduce(UInt64(0)) { $0 << 8 | UInt64($1) } }
+      guard let bytes else { return .any }
+      if bytes.count == 4 { return IPAddress(ipv4: UInt32(number(bytes))) }
+      return IPAddress(high: number(bytes.prefix(8)), low: number(bytes.suffix(8)))
+    }
+
+    private static func tuple(_ attributes: NetlinkAttributes) -> Tuple {
+      let addresses = attributes.nest(1)
+      let transport = attributes.nest(2)
+      let isIPv4 = addresses[1] != nil
+      let number = UInt8(transport.number(1) ?? 0)
+      var tuple = Tuple(
+        source: address(addresses[isIPv4 ? 1 : 3]), destination: address(addresses[isIPv4 ? 2 : 4]),
+        sourcePort: 0, destinationPort: 0, protocolNumber: number, family: isIPv4 ? .ipv4 : .ipv6)
+      if isICMP(number) {
+        let first: UInt16 = number == IPProtocolNumber.icmp ? 4 : 7
+        tuple.sourcePort = UInt16(transport.number(first) ?? 0)
+        tuple.destinationPort =
+          UInt16(transport.number(first + 1) ?? 0) << 8 | UInt16(transport.number(first + 2) ?? 0)
+      } else {
+        tuple.sourcePort = UInt16(transport.number(2) ?? 0)
+        tuple.destinationPort = UInt16(transport.number(3) ?? 0)
+      }
+      return tuple
+    }
+
+    private static func connection(_ message: NetlinkMessage) -> Connection? {
+      guard message.type == Ask.newEntry else { return nil }
+      let attributes = message.attributes
+      var connection = Connection(
+        original: tuple(attributes.nest(1)), reply: tuple(attributes.nest(2)))
+      connection.status = ConnectionStatus(rawValue: UInt32(attributes.number(3) ?? 0))
+      connection.timeoutNanoseconds = Int64(attributes.number(7) ?? 0) * 1_000_000_000
+      connection.mark = UInt32(attributes.number(8) ?? 0)
+      if let state = attributes.nest(4).nest(1).number(1),
+        let known = TCPState(rawValue: UInt8(state))
+      {
+        connection.protocolState = .tcp(known)
+      }
+      connection.originalCounters = counters(attributes, 9)
+      connection.replyCounters = counters(attributes, 10)
+      return connection
+    }
+
+    private static func counters(
+      _ attributes: NetlinkAttributes, _ type: UInt16
+    ) -> ConnectionCounters? {
+      guard attributes[type] != nil else { return nil }
+      let counters = attributes.nest(type)
+      return ConnectionCounters(
+        packets: counters.number(1) ?? 0, bytes: counters.number(2) ?? 0)
+    }
+  }
+#endif

@@ -1,0 +1,75 @@
+// The laboratory's addresses: what the router has, who is on which side. For the router that is built,
+// and for the generators that send through it.
+
+import Wire
+
+/// The router's two sides.
+enum Port: String, CaseIterable, Comparable {
+  case lan
+  case wan
+  /// Not a side: the router itself.
+  case host
+
+  var other: Port { self == .lan ? .wan : .lan }
+  var interface: String { "\(rawValue)0" }
+  /// The other end of the cable.
+  var farInterface: String { "\(rawValue)x" }
+
+  var routerMAC: UInt64 { self == .lan ? 0x0200_0000_0101 : 0x0200_0000_0201 }
+  var farMAC: UInt64 { self == .lan ? 0x0200_0000_0102 : 0x0200_0000_0202 }
+
+  static func < (a: Port, b: Port) -> Bool { a.rawValue < b.rawValue }
+}
+
+enum Network {
+  /// Hosts with a number of 2 to `hosts` are known on each side.
+  static let hosts = 9
+  /// More addresses on the far side's link, which nobody has: for SNAT.
+  static let spare = [50, 51]
+
+  static func router(_ port: Port, _ family: AddressFamily) -> IPAddress { host(1, port, family) }
+
+  static func host(_ number: Int, _ port: Port, _ family: AddressFamily) -> IPAddress {
+    let number = UInt64(number)
+    return switch (family, port) {
+    case (.ipv4, .wan): IPAddress(ipv4: 0xc633_6400 | UInt32(number))
+    case (.ipv4, _): IPAddress(ipv4: 0x0a00_0100 | UInt32(number))
+    case (.ipv6, .wan): IPAddress(high: 0x2001_0db8_0009_0000, low: number)
+    case (.ipv6, _): IPAddress(high: 0xfd00_0001_0000_0000, low: number)
+    }
+  }
+
+  /// A host behind the far side's gateway.
+  static func distant(_ number: Int, _ family: AddressFamily) -> IPAddress {
+    family == .ipv4
+      ? IPAddress(ipv4: 0xcb00_7100 | UInt32(number))
+      : IPAddress(high: 0x2001_0db8_0077_0000, low: UInt64(number))
+  }
+
+  static func macText(_ address: UInt64) -> String {
+    (0..<6).map { index in
+      let byte = String(UInt8(truncatingIfNeeded: address >> UInt64(40 - 8 * index)), radix: 16)
+      return byte.count == 1 ? "0\(byte)" : byte
+    }.joined(separator: ":")
+  }
+
+  /// Commands for `ip -batch`: the router's addresses, neighbours and routes.
+  static func setUp() -> String {
+    var text = "link set lo up\n"
+    for port in [Port.lan, .wan] {
+      let name = port.interface
+      text += "addr add \(router(port, .ipv4).text(.ipv4))/24 dev \(name)\n"
+      text += "addr add \(router(port, .ipv6).text(.ipv6))/64 dev \(name) nodad\n"
+      text += "link set \(name) up\n"
+      for family in AddressFamily.allCases {
+        for number in Array(2...hosts) + spare + [254] {
+          text += "neigh add \(host(number, port, family).text(family)) dev \(name) "
+          text += "lladdr \(macText(port.farMAC)) nud permanent\n"
+        }
+      }
+    }
+    text += "route add 0.0.0.0/0 via \(host(254, .wan, .ipv4).text(.ipv4))\n"
+    text += "route add ::/0 via \(host(254, .wan, .ipv6).text(.ipv6))\n"
+    return text
+  }
+}

@@ -1,0 +1,141 @@
+// Runs a case through both sides, packet by packet, and stops at the first difference.
+
+#if os(Linux)
+  import Conntrack
+  import Ruleset
+  import Wire
+
+  /// One packet of a run, as both sides saw it.
+  struct Exchange {
+    var step: Int
+    var sent: MadePacket
+    var kernel: Answer
+    var engine: Answer
+    /// Weir's, after the packet: the kernel's is the same up to the last.
+    var table: [Connection]
+  }
+
+  /// The first packet that the two sides do not answer alike.
+  struct Difference {
+    /// The step; the number of steps, where the counters at the end differ.
+    var step: Int
+    var findings: [Finding]
+
+    var kinds: Set<DifferenceKind> { Set(findings.map(\.kind)) }
+  }
+
+  struct Run {
+    var exchanges: [Exchange] = []
+    var difference: Difference?
+  }
+
+  final class Lockstep {
+    let kernel: KernelSide
+    let seed: UInt64
+    private(set) var packets = 0
+
+    init(_ kernel: KernelSide, seed: UInt64) {
+      self.kernel = kernel
+      self.seed = seed
+    }
+
+    func run(_ test: ConformanceCase) throws -> Run {
+      try kernel.prepare(test)
+      let router = kernel.router
+      let rules = test.rules.isEmpty ? "" : try router.rules(test.family)
+      var engine = try EngineSide(test, rules: rules, host: router.host, seed: seed)
+      var comparison = Comparison(test)
+      let maker = PacketMaker(flows: test.flows, family: test.family)
+      var kernelMemory = SideMemory()
+      var engineMemory = SideMemory()
+      var run = Run()
+      for (number, step) in test.steps.enumerated() {
+        if case .wait(let milliseconds) = step.kind {
+          System.sleep(milliseconds: milliseconds)
+          continue
+        }
+        guard let sent = maker.packet(step, number: number, kernelMemory),
+          let mine = maker.packet(step, number: number, engineMemory)
+        else { continue }
+        guard sent.port == mine.port else {
+          let finding = Finding(kind: .sent, lines: ["the sides are no longer sent the same"])
+          run.difference = Difference(step: number, findings: [finding])
+          return run
+        }
+        packets += 1
+        let time = System.now()
+        var answer = try kernel.send(sent.bytes, sent.port)
+        let engineAnswer = engine.receive(mine.bytes, mine.port, at: time)
+        let table = engine.connections(at: System.now())
+        let both = (kernel: sent.bytes, engine: mine.bytes)
+        var findings = try self.findings(&comparison, answer, engineAnswer, both, table)
+        if !findings.isEmpty {
+          // Perhaps the router was not done yet.
+          try kernel.wait(for: &answer, sent.port)
+          findings = try self.findings(
+            &comparison, answer, engineAnswer, both, engine.connections(at: System.now()))
+        }
+        kernelMemory.note(step, sent, answer.emissions)
+        engineMemory.note(step, mine, engineAnswer.emissions)
+        run.exchanges.append(
+          Exchange(
+            step: number, sent: sent, kernel: answer, engine: engineAnswer, table: table))
+        if !findings.isEmpty {
+          run.difference = Difference(step: number, findings: findings)
+          return run
+        }
+      }
+      if let finding = try counters(test, engine.rules(test.family)) {
+        run.difference = Difference(step: test.steps.count, findings: [finding])
+      }
+      return run
+    }
+
+    private func findings(
+      _ comparison: inout Comparison, _ kernelAnswer: Answer, _ engineAnswer: Answer,
+      _ sent: (kernel: [UInt8], engine: [UInt8]), _ table: [Connection]
+    ) throws -> [Finding] {
+      if comparison.translates { comparison.renaming.update(table) }
+      var findings = comparison.findings(
+        kernel: kernelAnswer, engine: engineAnswer, sent: sent)
+      var known: Set<Tuple> = []
+      for connection in table {
+        let tuple = comparison.renaming.kernelTuple(connection.original)
+        var entry = try kernel.router.table.entry(tuple)
+        if entry?.original != tuple { entry = nil }
+        if let entry {
+          known.insert(entry.original)
+          kernel.met.insert(entry.original)
+        }
+        if let finding = comparison.finding(kernel: entry, engine: connection) {
+          findings.append(finding)
+        }
+      }
+      // The count may include entries that are over; the list does not.
+      if try kernel.router.table.count() != table.count {
+        for entry in try kernel.router.table.all() where !known.contains(entry.original) {
+          findings.append(
+            Finding(
+              kind: .table,
+              lines: ["table: only the kernel has", "  kernel \(Comparison.line(entry))"]))
+        }
+      }
+      return findings
+    }
+
+    /// Each rule's packets and bytes, at the end of a case.
+    private func counters(_ test: ConformanceCase, _ engine: FamilyRules) throws -> Finding? {
+      if test.rules.isEmpty { return nil }
+      let lines = { (text: String) in text.split(separator: "\n").filter { $0.contains("[") } }
+      let kernels = lines(try kernel.router.rules(test.family))
+      let ours = lines(engine.saveText(counters: true))
+      if kernels == ours { return nil }
+      var text = ["counters:"]
+      for (kernel, mine) in zip(kernels, ours) where kernel != mine {
+        text += ["  kernel \(kernel)", "  Weir   \(mine)"]
+      }
+      if kernels.count != ours.count { text.append("  \(kernels.count) and \(ours.count) lines") }
+      return Finding(kind: .counters, lines: text)
+    }
+  }
+#endif

@@ -1,0 +1,249 @@
+// From a step to the packet one side is sent. Both ends of a flow answer what really reached them, so
+// each side has a memory of its own of what it let through, and may be sent other bytes than the other.
+
+import Conntrack
+import Wire
+
+/// A packet to send.
+struct MadePacket: Hashable {
+  var port: Port
+  var bytes: [UInt8]
+}
+
+/// Where the fields compared and rewritten lie in a packet; nil where it is not a whole one.
+struct PacketShape {
+  var family: AddressFamily
+  var protocolNumber: UInt8
+  /// The transport header.
+  var offset: Int
+  var source: IPAddress
+  var destination: IPAddress
+
+  init?(_ bytes: [UInt8]) {
+    var headers = PacketHeaders()
+    guard PacketHeaders.decode(bytes.rawSpan, into: &headers) == nil, headers.transportOffset >= 0
+    else {
+      // A quote is a packet cut short: its headers stand, whatever its length says.
+      guard let quoted = PacketShape(quote: bytes) else { return nil }
+      self = quoted
+      return
+    }
+    family = headers.family
+    protocolNumber = headers.transportProtocol
+    offset = headers.transportOffset
+    source = headers.source
+    destination = headers.destination
+  }
+
+  private init?(quote bytes: [UInt8]) {
+    let span = bytes.rawSpan
+    if bytes.count >= 20, bytes[0] >> 4 == 4 {
+      family = .ipv4
+      protocolNumber = bytes[9]
+      offset = Int(bytes[0] & 15) * 4
+      source = IPAddress(ipv4: span.uint32(at: IPv4Field.source))
+      destination = IPAddress(ipv4: span.uint32(at: IPv4Field.destination))
+    } else if bytes.count >= 40, bytes[0] >> 4 == 6 {
+      family = .ipv6
+      protocolNumber = bytes[6]
+      offset = 40
+      source = IPAddress(high: span.uint64(at: 8), low: span.uint64(at: 16))
+      destination = IPAddress(high: span.uint64(at: 24), low: span.uint64(at: 32))
+    } else {
+      return nil
+    }
+  }
+
+  var hasPorts: Bool {
+    protocolNumber == IPProtocolNumber.tcp || protocolNumber == IPProtocolNumber.udp
+  }
+
+  var isICMP: Bool {
+    protocolNumber == IPProtocolNumber.icmp || protocolNumber == IPProtocolNumber.icmpv6
+  }
+
+  func isICMPError(_ bytes: [UInt8]) -> Bool {
+    guard isICMP, bytes.count > offset else { return false }
+    return family == .ipv4
+      ? ICMPType.isError(bytes[offset]) : ICMPv6Type.isError(bytes[offset])
+  }
+
+  func isEcho(_ bytes: [UInt8]) -> Bool {
+    guard isICMP, bytes.count >= offset + 8 else { return false }
+    let types: [UInt8] = family == .ipv4 ? [0, 8] : [128, 129]
+    return types.contains(bytes[offset])
+  }
+}
+
+/// What one side let through.
+struct SideMemory {
+  private struct Key: Hashable {
+    var flow: Int
+    var direction: Direction
+  }
+
+  private var left: [Key: Emission] = [:]
+
+  func last(_ flow: Int, _ direction: Direction) -> Emission? {
+    left[Key(flow: flow, direction: direction)]
+  }
+
+  /// Keeps the packet that left on the other port than it came in by, if one did.
+  mutating func note(_ step: Step, _ sent: MadePacket, _ emissions: [Emission]) {
+    if case .error = step.kind { return }
+    guard let shape = PacketShape(sent.bytes) else { return }
+    let onward = emissions.first {
+      $0.port == sent.port.other
+        && PacketShape($0.bytes).map { $0.protocolNumber == shape.protocolNumber } ?? false
+    }
+    if let onward { left[Key(flow: step.flow, direction: step.direction)] = onward }
+  }
+}
+
+struct PacketMaker {
+  let flows: [Flow]
+  let family: AddressFamily
+
+  /// - Parameter number: the step's, which tells packets apart that are alike otherwise.
+  /// - Returns: nil for a step that sends nothing.
+  func packet(_ step: Step, number: Int, _ memory: SideMemory) -> MadePacket? {
+    let ip = IPFields(
+      hopLimit: step.hopLimit ?? 64, identification: UInt32(truncatingIfNeeded: number + 1))
+    if case .wait = step.kind { return nil }
+    if case .error(let error) = step.kind { return self.error(error, step, number, ip, memory) }
+    let (port, source, destination) = ends(step, memory)
+    // What the router itself would have to answer nobody sends in its place.
+    for side in [Port.lan, .wan] where source.address == Network.router(side, family) { return nil }
+    switch step.kind {
+    case .tcp(let tcp):
+      return MadePacket(
+        port: port, bytes: PacketMaker.tcp(tcp, number, from: source, to: destination, ip))
+    case .udp(let udp):
+      return MadePacket(
+        port: port, bytes: PacketMaker.udp(udp, number, from: source, to: destination, ip))
+    case .echo(let echo):
+      let isReply = (step.direction == .reply) != echo.isSwapped
+      var bytes = PacketBuilder.echo(
+        from: source, to: destination, reply: isReply,
+        identifier: step.direction == .original ? source.port : destination.port,
+        sequence: echo.sequence, payload: PacketMaker.payload(echo.length, number), ip)
+      if echo.hasBadChecksum { PacketMaker.spoil(&bytes, at: ICMPField.checksum) }
+      return MadePacket(port: port, bytes: bytes)
+    case .error, .wait: return nil
+    }
+  }
+
+  /// Whom the step's packet is from and to, as its sender sees it. An echo's identifier stands as
+  /// the port of the end that asked.
+  private func ends(
+    _ step: Step, _ memory: SideMemory
+  ) -> (port: Port, source: Endpoint, destination: Endpoint) {
+    let flow = flows[step.flow]
+    if step.direction == .original { return (flow.port, flow.source, flow.destination) }
+    guard let seen = memory.last(step.flow, .original), let shape = PacketShape(seen.bytes) else {
+      return (flow.port.other, flow.destination, flow.source)
+    }
+    let span = seen.bytes.rawSpan
+    var sourcePort: UInt16 = 0
+    var destinationPort: UInt16 = 0
+    if shape.hasPorts, seen.bytes.count >= shape.offset + 4 {
+      sourcePort = span.uint16(at: shape.offset)
+      destinationPort = span.uint16(at: shape.offset + 2)
+    } else if shape.isEcho(seen.bytes) {
+      sourcePort = span.uint16(at: shape.offset + ICMPField.identifier)
+    }
+    return (
+      seen.port, Endpoint(shape.destination, shape.family, port: destinationPort),
+      Endpoint(shape.source, shape.family, port: sourcePort)
+    )
+  }
+
+  // MARK: Each protocol
+
+  private static func payload(_ length: Int, _ number: Int) -> [UInt8] {
+    (0..<length).map { UInt8(truncatingIfNeeded: $0 &* 7 &+ number) }
+  }
+
+  private static func headerLength(_ bytes: [UInt8]) -> Int {
+    bytes[0] >> 4 == 4 ? Int(bytes[0] & 15) * 4 : 40
+  }
+
+  /// Makes a transport checksum wrong, by the same amount whatever it was.
+  private static func spoil(_ bytes: inout [UInt8], at field: Int) {
+    let at = headerLength(bytes) + field
+    bytes.store16(
+      InternetChecksum.updated(bytes.rawSpan.uint16(at: at), from: UInt16(0), to: UInt16(0x5501)),
+      at: at)
+  }
+
+  private static func tcp(
+    _ step: TCPStep, _ number: Int, from source: Endpoint, to destination: Endpoint, _ ip: IPFields
+  ) -> [UInt8] {
+    var bytes = PacketBuilder.tcp(
+      from: source, to: destination, flags: step.flags, sequence: step.sequence,
+      acknowledgement: step.acknowledgement, window: step.window,
+      options: step.options.isEmpty ? [] : [.bytes(step.options)],
+      payload: payload(step.length, number), ip)
+    let start = headerLength(bytes)
+    if let offset = step.dataOffset {
+      let at = start + TCPField.dataOffset
+      let old = bytes.rawSpan.uint16(at: at)
+      bytes[at] = offset << 4
+      let checksum = InternetChecksum.updated(
+        bytes.rawSpan.uint16(at: start + TCPField.checksum), from: old,
+        to: bytes.rawSpan.uint16(at: at))
+      bytes.store16(checksum, at: start + TCPField.checksum)
+    }
+    if step.hasBadChecksum { spoil(&bytes, at: TCPField.checksum) }
+    return bytes
+  }
+
+  private static func udp(
+    _ step: UDPStep, _ number: Int, from source: Endpoint, to destination: Endpoint, _ ip: IPFields
+  ) -> [UInt8] {
+    var bytes = PacketBuilder.udp(
+      from: source, to: destination, payload: payload(step.length, number),
+      withChecksum: step.checksum != .absent, ip)
+    if let field = step.lengthField { bytes.store16(field, at: headerLength(bytes) + 4) }
+    if step.checksum == .bad { spoil(&bytes, at: UDPField.checksum) }
+    return bytes
+  }
+
+  private func error(
+    _ error: ErrorStep, _ step: Step, _ number: Int, _ ip: IPFields, _ memory: SideMemory
+  ) -> MadePacket? {
+    var quote: [UInt8]
+    let port: Port
+    if let seen = memory.last(step.flow, step.direction) {
+      quote = seen.bytes
+      port = seen.port
+    } else {
+      var plain = step
+      switch flows[step.flow].kind {
+      case .tcp: plain.kind = .tcp(TCPStep(flags: .syn))
+      case .udp: plain.kind = .udp(UDPStep())
+      case .echo: plain.kind = .echo(EchoStep())
+      }
+      guard let packet = packet(plain, number: number, memory) else { return nil }
+      quote = packet.bytes
+      port = packet.port.other
+    }
+    guard let shape = PacketShape(quote) else { return nil }
+    // Longer ones the cable would not carry.
+    quote = Array(quote.prefix(min(error.quoted ?? 548, 1200)))
+    if let at = error.flippedOffset, at < quote.count { quote[at] ^= error.flippedBits }
+    var bytes = PacketBuilder.icmpError(
+      from: Endpoint(error.source ?? shape.destination, family),
+      to: Endpoint(shape.source, family), type: error.type, code: error.code, rest: error.rest,
+      quoting: quote, quotedLength: quote.count, ip)
+    if error.hasBadChecksum { PacketMaker.spoil(&bytes, at: ICMPField.checksum) }
+    return MadePacket(port: port, bytes: bytes)
+  }
+}
+
+extension [UInt8] {
+  mutating func store16(_ value: UInt16, at offset: Int) {
+    self[offset] = UInt8(value >> 8)
+    self[offset + 1] = UInt8(truncatingIfNeeded: value)
+  }
+}

@@ -1,0 +1,82 @@
+// What a run has met: printed at its end, so that a reader sees what "no difference" is worth.
+
+import Conntrack
+import Wire
+
+struct Tally {
+  var protocols: [String: Int] = [:]
+  var states: [String: Int] = [:]
+  var flags: [String: Int] = [:]
+  /// `SYN_SENT → SYN_RECV`, from the table before and after a packet.
+  var transitions: [String: Int] = [:]
+  var nat: [String: Int] = [:]
+  var targets: [String: Int] = [:]
+  var emitted = 0
+
+  #if os(Linux)
+    mutating func add(_ test: ConformanceCase, _ run: Run) {
+      let family = test.family == .ipv4 ? "ipv4" : "ipv6"
+      var before: [Tuple: TCPState] = [:]
+      var seen: Set<Tuple> = []
+      for exchange in run.exchanges {
+        let kind =
+          switch test.steps[exchange.step].kind {
+          case .tcp(let tcp):
+            count(tcp)
+          case .udp: "udp"
+          case .echo: "echo"
+          case .error: "icmp error"
+          case .wait: ""
+          }
+        protocols["\(family) \(kind)", default: 0] += 1
+        states[exchange.kernel.ctState, default: 0] += 1
+        emitted += exchange.kernel.emissions.count
+        for connection in exchange.table {
+          if case .tcp(let state) = connection.protocolState {
+            let old = before[connection.original]
+            if old != state {
+              transitions["\(old?.name ?? "-") → \(state.name)", default: 0] += 1
+              before[connection.original] = state
+            }
+          }
+          if seen.insert(connection.original).inserted {
+            for (bit, name) in [
+              (ConnectionStatus.sourceNAT, "source"), (.destinationNAT, "destination"),
+            ] where connection.status.contains(bit) {
+              let isPort = connection.reply.destinationPort != connection.original.sourcePort
+              nat["\(family) \(name)\(isPort ? " with another port" : "")", default: 0] += 1
+            }
+          }
+        }
+      }
+      for rule in test.rules {
+        let words = rule.split(separator: " ")
+        guard let jump = words.firstIndex(of: "-j"), jump + 1 < words.count else { continue }
+        // Addresses and ports left out.
+        let target = words[(jump + 1)...].filter { word in
+          !word.contains { $0.isNumber } || word.hasPrefix("icmp")
+        }
+        targets[target.joined(separator: " "), default: 0] += 1
+      }
+    }
+  #endif
+
+  private mutating func count(_ tcp: TCPStep) -> String {
+    flags[tcp.flags.letters, default: 0] += 1
+    return "tcp"
+  }
+
+  var text: String {
+    func list(_ name: String, _ counts: [String: Int]) -> String {
+      let sorted = counts.sorted { $0.value != $1.value ? $0.value > $1.value : $0.key < $1.key }
+      return "\(name): " + sorted.map { "\($0.key) \($0.value)" }.joined(separator: ", ")
+    }
+    return [
+      list("packets sent", protocols), "packets that came out: \(emitted)",
+      list("ctstate", states),
+      list("TCP flag combinations (\(flags.count))", flags),
+      list("TCP state transitions (\(transitions.count))", transitions),
+      list("translated connections", nat), list("rules set, by target", targets),
+    ].joined(separator: "\n")
+  }
+}
