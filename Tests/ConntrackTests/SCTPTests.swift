@@ -8,7 +8,8 @@ import Testing
 import Wire
 
 @Suite struct SCTPTests {
-  let (client, server) = sctp(lan, 1000, wan, 80)
+  let client = sctp(lan, 1000, wan, 80).client
+  let server = sctp(lan, 1000, wan, 80).server
 
   /// A lab whose association is established.
   func established() -> TrackerLab {
@@ -299,7 +300,8 @@ import Wire
     let lab = established()
     let connection = lab.tracker.connections()[0]
     let fresh = TrackerLab()
-    #expect(fresh.tracker.restore(connection))
+    let isRestored = fresh.tracker.restore(connection)
+    #expect(isRestored)
     #expect(fresh.entry == "210 ESTABLISHED [ASSURED]")
     #expect(fresh.sees(client.sends(.data, tag: 5)) == "ESTABLISHED/o")
     #expect(fresh.sees(client.sends(.data)) == "INVALID")

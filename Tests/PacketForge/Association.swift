@@ -60,8 +60,8 @@ public struct Chunk: Hashable, Sendable {
 
 /// One end of an SCTP association.
 public struct AssociationEnd {
-  public let endpoint: Endpoint
-  public let otherEndpoint: Endpoint
+  public let socket: Socket
+  public let other: Socket
   /// What this end wants to be sent.
   public let tag: UInt32
   public let otherTag: UInt32
@@ -76,12 +76,12 @@ public struct AssociationEnd {
   /// A packet with any bytes where chunks should be.
   public func packet(_ chunkBytes: [UInt8], tag: UInt32) -> Packet {
     var payload =
-      bigEndian(endpoint.port) + bigEndian(otherEndpoint.port) + bigEndian(tag) + [0, 0, 0, 0]
+      bigEndian(socket.port) + bigEndian(other.port) + bigEndian(tag) + [0, 0, 0, 0]
       + chunkBytes
     let checksum = CRC32c.sctp(payload.rawSpan, at: 0, end: payload.count)
     payload.replaceSubrange(8..<12, with: bigEndian(checksum.byteSwapped))
     return Packet(
-      IPProtocolNumber.sctp, from: endpoint.address, to: otherEndpoint.address,
+      IPProtocolNumber.sctp, from: socket.address, to: other.address,
       payload: payload)
   }
 
@@ -95,9 +95,9 @@ public struct AssociationEnd {
 public func sctp(
   _ client: Address, _ clientPort: UInt16, _ server: Address, _ serverPort: UInt16
 ) -> (client: AssociationEnd, server: AssociationEnd) {
-  let ends = (Endpoint(client, clientPort), Endpoint(server, serverPort))
+  let ends = (Socket(client, clientPort), Socket(server, serverPort))
   return (
-    AssociationEnd(endpoint: ends.0, otherEndpoint: ends.1, tag: 1111, otherTag: 2222),
-    AssociationEnd(endpoint: ends.1, otherEndpoint: ends.0, tag: 2222, otherTag: 1111)
+    AssociationEnd(socket: ends.0, other: ends.1, tag: 1111, otherTag: 2222),
+    AssociationEnd(socket: ends.1, other: ends.0, tag: 2222, otherTag: 1111)
   )
 }
