@@ -221,19 +221,14 @@ struct ConnectionTable: ~Copyable {
     }
   }
 
-  /// Moves the clock to `now` and calls `expire` with each record whose deadline has passed, at most
-  /// `limit` of them; `expire` must remove it. True when all that was due is done.
-  mutating func advance(
-    to now: Int64, limit: Int, _ expire: (inout ConnectionTable, Int) -> Void
-  ) -> Bool {
+  /// Moves the clock to `now` and calls `expire` with each record whose deadline has passed; `expire`
+  /// must remove it.
+  mutating func advance(to now: Int64, _ expire: (inout ConnectionTable, Int) -> Void) {
     let target = now >> TimerWheel.tickShift
     if wheel.tick == .min { wheel.tick = target }
-    var left = limit
     while wheel.tick < target {
       let slot = wheel.fineSlot(of: wheel.tick)
       while wheel.heads[slot] != 0 {
-        if left == 0 { return false }
-        left -= 1
         let record = Int(wheel.heads[slot] - 1)
         if records[record].deadline <= now {
           expire(&self, record)
@@ -246,7 +241,6 @@ struct ConnectionTable: ~Copyable {
       if let coarse = wheel.coarseSlot(entering: wheel.tick) { spread(coarse) }
       if let middle = wheel.middleSlot(entering: wheel.tick) { spread(middle) }
     }
-    return true
   }
 
   /// Calls `expire` with each record that is due within the tick that has not wholly passed yet.

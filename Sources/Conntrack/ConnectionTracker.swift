@@ -44,22 +44,20 @@ public struct ConnectionTracker: ~Copyable {
   public mutating func advance(to time: Int64) {
     now = max(now, min(time, ConnectionTracker.latestTime))
     let now = now
-    let recordsEvents = recordsEvents
-    var expired: [ConnectionEvent] = []
-    let expire = { (table: inout ConnectionTable, record: Int) in
-      if recordsEvents {
-        let connection = ConnectionTracker.connection(table, record, now: now, stop: now)
-        expired.append(
-          ConnectionEvent(
-            kind: .destroy, connection: connection,
-            timeNanoseconds: table.records[record].deadline))
-      }
-      table.remove(record)
-    }
-    _ = table.advance(to: now, limit: .max, expire)
     // Listeners hear of every expiry before the packet after it, so not even a tick later. Others do
     // not see the difference: an expired record that is met counts as gone.
-    if recordsEvents { table.expireWithinTick(now, expire) }
+    guard recordsEvents else { return table.advance(to: now) { $0.remove($1) } }
+    var expired: [ConnectionEvent] = []
+    func expire(_ table: inout ConnectionTable, _ record: Int) {
+      let connection = ConnectionTracker.connection(table, record, now: now, stop: now)
+      expired.append(
+        ConnectionEvent(
+          kind: .destroy, connection: connection,
+          timeNanoseconds: table.records[record].deadline))
+      table.remove(record)
+    }
+    table.advance(to: now, expire)
+    table.expireWithinTick(now, expire)
     events.append(contentsOf: expired)
   }
 

@@ -265,8 +265,9 @@ extension Firewall {
     let family = passage.headers.family
     let source = passage.headers.source
     if source == .any { return nil }
-    let isLinkLocal = family == .ipv6 && source.high >> 54 == 0x3fa
-    if isLinkLocal, let interface = index(passage.arrival.interface) {
+    if family == .ipv6, HostConfiguration.isLinkLocal(source),
+      let interface = index(passage.arrival.interface)
+    {
       return RouteResult(type: .unicast, interface: interface)
     }
     if let route = host.routing.lookup(source, family) {
@@ -291,10 +292,7 @@ extension Firewall {
     }
     if let address = ownAddress(way, toward: headers.source, family) { return address }
     // Nothing is known of the host's addresses: the answer shows, from whom it was not to come.
-    let knowsAddresses = host.interfaces.contains {
-      $0.addresses.contains { $0.family == family }
-    }
-    return knowsAddresses ? nil : headers.destination
+    return host.knowsAddresses(family) ? nil : headers.destination
   }
 
   /// The host's own address on a way: the route's, else the interface's.

@@ -60,8 +60,6 @@ public enum OutcomeReason: Hashable, Sendable, BitwiseCopyable {
   /// Conntrack dropped it: by the time it was to be confirmed, its tuple was another's.
   case clash
   case routing(InputRouteDrop)
-  /// Nowhere to send a packet of the host's own.
-  case noRouteOut
   case timeToLiveExceeded
   /// Longer than the MTU of its way out, and not to be fragmented.
   case tooLong(mtu: Int)

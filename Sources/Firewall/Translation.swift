@@ -111,11 +111,7 @@ extension Firewall {
   /// No address to translate to. On a host whose addresses are known the kernel drops the packet;
   /// where nothing is known of them, it goes on as it is, and the outcome says so.
   private mutating func lacksAddress(_ kind: NATKind, _ passage: inout Passage) -> Step {
-    let family = passage.headers.family
-    let knowsAddresses = host.interfaces.contains {
-      $0.addresses.contains { $0.family == family }
-    }
-    guard !knowsAddresses else {
+    guard !host.knowsAddresses(passage.headers.family) else {
       passage.outcome.reason = .noAddressForNAT
       return .stop
     }

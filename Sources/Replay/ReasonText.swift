@@ -59,8 +59,6 @@ extension PacketOutcome {
       return "dropped: no free address and port was found for its connection"
     case .routing(let drop):
       return "dropped by routing: \(drop.text)"
-    case .noRouteOut:
-      return "dropped: no route to its destination"
     case .timeToLiveExceeded:
       return family == .ipv4
         ? "dropped: its TTL ends here" : "dropped: its hop limit ends here"

@@ -187,7 +187,8 @@ extension HostConfiguration {
     return .forward(route)
   }
 
-  private static func isLinkLocal(_ address: IPAddress) -> Bool {
+  /// Whether an IPv6 address is link-local, fe80::/10 (RFC 4291, 2.4).
+  static func isLinkLocal(_ address: IPAddress) -> Bool {
     address.high >> 54 == 0xfe80 >> 6
   }
 

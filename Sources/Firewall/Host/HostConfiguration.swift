@@ -92,6 +92,11 @@ public struct HostConfiguration: Sendable {
     return type == .local || type == .anycast
   }
 
+  /// Whether any address of the host's interfaces is known in this family. O(addresses).
+  func knowsAddresses(_ family: AddressFamily) -> Bool {
+    interfaces.contains { $0.addresses.contains { $0.family == family } }
+  }
+
   /// Whether `address` is a broadcast of one of the host's networks, or the limited one.
   public func isBroadcast(_ address: IPAddress) -> Bool {
     address.ipv4 == .max || routing.lookup(address, .ipv4)?.type == .broadcast
