@@ -19,6 +19,7 @@ private struct Leaving: PacketSink {
 struct EngineSide: ~Copyable {
   private var firewall: Firewall
   private var packet = PacketBuffer()
+  private let loopback: InterfaceID
   private let lan: InterfaceID
   private let wan: InterfaceID
 
@@ -34,20 +35,25 @@ struct EngineSide: ~Copyable {
     settings.buckets = 1024
     for sysctl in test.sysctls { try settings.set(sysctl.name, to: sysctl.value) }
     var firewall = try Firewall(ruleset: ruleset, host: host, settings: settings, seed: seed)
+    loopback = firewall.interface(named: Port.lo.interface)
     lan = firewall.interface(named: Port.lan.interface)
     wan = firewall.interface(named: Port.wan.interface)
     self.firewall = firewall
   }
 
-  mutating func receive(_ bytes: [UInt8], _ port: Port, at time: Int64) -> Answer {
+  /// A packet that came in by a port; at `.host`, one that the router itself sends.
+  mutating func take(_ bytes: [UInt8], _ port: Port, at time: Int64) -> Answer {
     _ = packet.assign(bytes.rawSpan)
+    let interface: InterfaceID = port == .lan ? lan : port == .wan ? wan : .none
     var arrival = Arrival(
-      interface: port == .lan ? lan : wan, family: bytes[0] >> 4 == 6 ? .ipv6 : .ipv4,
-      timeNanoseconds: time)
-    arrival.sourceMAC = port.farMAC
+      interface: interface, family: bytes[0] >> 4 == 6 ? .ipv6 : .ipv4, timeNanoseconds: time)
+    if port != .host { arrival.sourceMAC = port.farMAC }
     var leaving = Leaving()
     var silent = SilentObserver()
-    let outcome = firewall.receive(&packet, arrival, to: &leaving, observer: &silent)
+    let outcome =
+      port == .host
+      ? firewall.send(&packet, arrival, to: &leaving, observer: &silent)
+      : firewall.receive(&packet, arrival, to: &leaving, observer: &silent)
     var answer = Answer()
     if let state = outcome.ctState {
       answer.ctState = state.name
@@ -57,7 +63,7 @@ struct EngineSide: ~Copyable {
     }
     for (interface, emission) in leaving.packets {
       var emission = emission
-      emission.port = interface == lan ? .lan : interface == wan ? .wan : .host
+      emission.port = interface == lan ? .lan : interface == loopback ? .lo : .wan
       answer.emissions.append(emission)
     }
     if outcome.hook == .input && outcome.verdict == .accept {

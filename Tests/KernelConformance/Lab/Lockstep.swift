@@ -65,7 +65,7 @@
         packets += 1
         let time = System.now()
         var answer = try kernel.send(sent.bytes, sent.port)
-        let engineAnswer = engine.receive(mine.bytes, mine.port, at: time)
+        let engineAnswer = engine.take(mine.bytes, mine.port, at: time)
         let table = engine.connections(at: System.now())
         let both = (kernel: sent.bytes, engine: mine.bytes)
         var findings = try self.findings(&comparison, answer, engineAnswer, both, table)
