@@ -34,6 +34,7 @@ struct EngineSide: ~Copyable {
     settings.buckets = 1024
     for sysctl in test.sysctls { try settings.set(sysctl.name, to: sysctl.value) }
     var firewall = try Firewall(ruleset: ruleset, host: host, settings: settings, seed: seed)
+    firewall.tracker.recordsEvents = true
     lan = firewall.interface(named: Port.lan.interface)
     wan = firewall.interface(named: Port.wan.interface)
     self.firewall = firewall
@@ -45,10 +46,13 @@ struct EngineSide: ~Copyable {
       interface: port == .lan ? lan : wan, family: bytes[0] >> 4 == 6 ? .ipv6 : .ipv4,
       timeNanoseconds: time)
     arrival.sourceMAC = port.farMAC
+    var answer = Answer()
+    firewall.advance(to: time)
+    answer.expired = firewall.tracker.takeEvents()
     var leaving = Leaving()
     var silent = SilentObserver()
     let outcome = firewall.receive(&packet, arrival, to: &leaving, observer: &silent)
-    var answer = Answer()
+    answer.events = firewall.tracker.takeEvents()
     if let state = outcome.ctState {
       answer.ctState = state.name
       if let direction = outcome.direction, state != .invalid {

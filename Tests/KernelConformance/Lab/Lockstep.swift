@@ -68,10 +68,12 @@
         let engineAnswer = engine.receive(mine.bytes, mine.port, at: time)
         let table = engine.connections(at: System.now())
         let both = (kernel: sent.bytes, engine: mine.bytes)
+        let before = comparison
         var findings = try self.findings(&comparison, answer, engineAnswer, both, table)
         if !findings.isEmpty {
           // Perhaps the router was not done yet.
           try kernel.wait(for: &answer, sent.port)
+          comparison = before
           findings = try self.findings(
             &comparison, answer, engineAnswer, both, engine.connections(at: System.now()))
         }

@@ -45,6 +45,7 @@
       if try router.table.count() > 0 { try router.table.flush() }
       _ = try router.receive()
       _ = try router.log.read()
+      _ = try router.events.read()
     }
 
     func send(_ packet: [UInt8], _ port: Port) throws -> Answer {
@@ -64,6 +65,7 @@
         }
       }
       answer.emissions += try router.receive()
+      answer.events += try router.events.read()
       answer.sort()
     }
 

@@ -15,6 +15,7 @@
     private var buffer = [UInt8](repeating: 0, count: 65_536)
     let table: KernelTable
     let log: KernelLog
+    let events: KernelEvents
     /// The machine as its snapshot tells it.
     let host: HostConfiguration
     let kernelVersion: String
@@ -50,6 +51,7 @@
       let router = try System.inside(inside, Router.setUpInside)
       table = router.table
       log = router.log
+      events = router.events
       interfaceIndexes = router.indexes
       host = try System.inside(inside, Router.takeSnapshot)
       kernelVersion = try Command.run(["uname", "-r"]).trimmingCharacters(in: .newlines)
@@ -90,7 +92,7 @@
     }
 
     private static func setUpInside() throws -> (
-      table: KernelTable, log: KernelLog, indexes: [Port: UInt32]
+      table: KernelTable, log: KernelLog, events: KernelEvents, indexes: [Port: UInt32]
     ) {
       for (name, value) in portSysctls {
         for port in ["all", "default", "lan0", "wan0"] {
@@ -106,7 +108,7 @@
         uniqueKeysWithValues: [Port.lan, .wan].map {
           ($0, try System.interfaceIndex($0.interface))
         })
-      return (try KernelTable(), log, indexes)
+      return (try KernelTable(), log, try KernelEvents(), indexes)
     }
 
     /// The commands of docs/host-snapshot.md; rules are read case by case.
