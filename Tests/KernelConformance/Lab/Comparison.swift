@@ -85,7 +85,7 @@ struct Comparison {
         InternetChecksum.updated(checksum, from: old, to: new), at: IPv4Field.checksum)
     }
     if bytes == kernel.bytes { return true }
-    guard translates, let renamed = renaming.rewritten(bytes, as: kernel.bytes) else {
+    guard translates, let renamed = renaming.rewritten(bytes) else {
       return Comparison.isEqual(bytes, kernel.bytes)
     }
     return Comparison.isEqual(renamed, kernel.bytes)

@@ -95,6 +95,11 @@ struct EngineSide: ~Copyable {
     return firewall.tracker.connections()
   }
 
+  /// Takes over a binding that the kernel chose.
+  mutating func rebind(_ original: Tuple, reply: Tuple) -> Bool {
+    firewall.tracker.rebind(original, reply: reply)
+  }
+
   /// The rules with their counters.
   func rules(_ family: AddressFamily) -> FamilyRules { firewall.countedRules()[family] }
 }

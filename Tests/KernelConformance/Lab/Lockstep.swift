@@ -85,17 +85,22 @@
         let time = System.now()
         var answer = try kernel.send(sent, test.family)
         let engineAnswer = engine.receive(mine, test.family, at: time)
-        let table = engine.connections(at: System.now())
+        comparison.renaming.beginPacket()
+        var table = engine.connections(at: System.now())
+        if comparison.translates { try takeOverChoices(&comparison, &engine, &table) }
         let both = (kernel: sent.bytes, engine: mine.bytes)
         var findings = try self.findings(&comparison, answer, engineAnswer, both, table)
         if !findings.isEmpty {
           // Perhaps the router was not done yet.
           try kernel.wait(for: &answer, sent.port)
-          findings = try self.findings(
-            &comparison, answer, engineAnswer, both, engine.connections(at: System.now()))
+          table = engine.connections(at: System.now())
+          if comparison.translates { try takeOverChoices(&comparison, &engine, &table) }
+          findings = try self.findings(&comparison, answer, engineAnswer, both, table)
         }
         kernelMemory.note(step, sent, answer.emissions)
-        engineMemory.note(step, mine, engineAnswer.emissions)
+        // What is the same but for a choice is what the kernel sent, from now on.
+        let mineOut = findings.isEmpty ? answer.emissions : engineAnswer.emissions
+        engineMemory.note(step, mine, mineOut)
         run.exchanges.append(
           Exchange(
             step: number, sent: sent, kernel: answer, engine: engineAnswer, table: table))
@@ -114,7 +119,6 @@
       _ comparison: inout Comparison, _ kernelAnswer: Answer, _ engineAnswer: Answer,
       _ sent: (kernel: [UInt8], engine: [UInt8]), _ table: [Connection]
     ) throws -> [Finding] {
-      if comparison.translates { comparison.renaming.update(table) }
       var findings = comparison.findings(
         kernel: kernelAnswer, engine: engineAnswer, sent: sent)
       var known: Set<Tuple> = []
@@ -140,6 +144,20 @@
         }
       }
       return findings
+    }
+
+    /// Where NAT chose by chance, Weir goes on with what the kernel chose.
+    private func takeOverChoices(
+      _ comparison: inout Comparison, _ engine: inout EngineSide, _ table: inout [Connection]
+    ) throws {
+      for connection in table where comparison.renaming.isUnsettled(connection) {
+        guard let entry = try kernel.router.table.entry(connection.original),
+          let reply = comparison.renaming.tupleToTakeOver(
+            kernel: entry, engine: connection, table: table)
+        else { continue }
+        guard engine.rebind(connection.original, reply: reply) else { continue }
+        table = engine.connections(at: System.now())
+      }
     }
 
     /// Each rule's packets and bytes, at the end of a case.
