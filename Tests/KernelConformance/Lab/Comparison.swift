@@ -39,13 +39,19 @@ struct Comparison {
         Finding(
           kind: .ctstate, lines: ["ctstate: kernel \(kernel.ctState), Weir \(engine.ctState)"]))
     }
+<<<<<<< HEAD
     // Before anything else: a connection that ended gives its ports' names to the next.
     let told = events.lines(
       kernel: kernel.events, engine: engine.events, expired: engine.expired, &renaming)
     if !told.isEmpty { findings.append(Finding(kind: .events, lines: told)) }
+=======
+    var numbers: Identifications = [:]
+>>>>>>> main
     let isSame =
       kernel.emissions.count == engine.emissions.count
-      && zip(kernel.emissions, engine.emissions).allSatisfy { isSameEmission($0, $1, sent) }
+      && zip(kernel.emissions, engine.emissions).allSatisfy {
+        isSameEmission($0, $1, sent, &numbers)
+      }
     if !isSame {
       var lines = ["output:"]
       for (who, emissions) in [("kernel", kernel.emissions), ("Weir  ", engine.emissions)] {
@@ -61,7 +67,8 @@ struct Comparison {
   }
 
   private mutating func isSameEmission(
-    _ kernel: Emission, _ engine: Emission, _ sent: (kernel: [UInt8], engine: [UInt8])
+    _ kernel: Emission, _ engine: Emission, _ sent: (kernel: [UInt8], engine: [UInt8]),
+    _ numbers: inout Identifications
   ) -> Bool {
     guard kernel.port == engine.port, kernel.bytes.count == engine.bytes.count else { return false }
     // What was sent differs where ports chosen earlier do, and in a mangled packet nothing shows which
@@ -73,7 +80,9 @@ struct Comparison {
     {
       return true
     }
-    var bytes = engine.bytes
+    var bytes = Comparison.withIdentification(
+      of: kernel.bytes, engine.bytes, sent: sent.engine, &numbers)
+    bytes = Comparison.withTimes(of: kernel.bytes, bytes)
     if engine.isAnswer, bytes.count >= 20, bytes[0] >> 4 == 4 {
       // The kernel numbers its own packets by a counter that starts at random.
       let old = bytes.rawSpan.uint16(at: IPv4Field.identification)

@@ -32,7 +32,9 @@ struct EngineSide: ~Copyable {
     // A case has a handful of connections; room for more would only take time to make.
     settings.max = 1024
     settings.buckets = 1024
-    for sysctl in test.sysctls { try settings.set(sysctl.name, to: sysctl.value) }
+    for sysctl in test.sysctls where sysctl.name.hasPrefix("net.netfilter.") {
+      try settings.set(sysctl.name, to: sysctl.value)
+    }
     var firewall = try Firewall(ruleset: ruleset, host: host, settings: settings, seed: seed)
     firewall.tracker.recordsEvents = true
     lan = firewall.interface(named: Port.lan.interface)
@@ -40,15 +42,27 @@ struct EngineSide: ~Copyable {
     self.firewall = firewall
   }
 
-  mutating func receive(_ bytes: [UInt8], _ port: Port, at time: Int64) -> Answer {
-    _ = packet.assign(bytes.rawSpan)
+  mutating func receive(_ made: MadePacket, _ family: AddressFamily, at time: Int64) -> Answer {
+    _ = packet.assign(made.bytes.rawSpan)
     var arrival = Arrival(
+<<<<<<< HEAD
       interface: port == .lan ? lan : wan, family: bytes[0] >> 4 == 6 ? .ipv6 : .ipv4,
       timeNanoseconds: time)
     arrival.sourceMAC = port.farMAC
     var answer = Answer()
     firewall.advance(to: time)
     answer.expired = firewall.tracker.takeEvents()
+=======
+      interface: made.port == .lan ? lan : wan, family: family, timeNanoseconds: time)
+    arrival.sourceMAC = made.port.farMAC
+    switch made.frame {
+    case .unicast: break
+    case .broadcast: arrival.packetType = .broadcast
+    case .multicast: arrival.packetType = .multicast
+    // What is for another machine no host lets near its hooks: whoever captures sorts it out.
+    case .other: return Answer()
+    }
+>>>>>>> main
     var leaving = Leaving()
     var silent = SilentObserver()
     let outcome = firewall.receive(&packet, arrival, to: &leaving, observer: &silent)
@@ -59,11 +73,7 @@ struct EngineSide: ~Copyable {
         answer.ctState += direction == .original ? "/o" : "/r"
       }
     }
-    for (interface, emission) in leaving.packets {
-      var emission = emission
-      emission.port = interface == lan ? .lan : interface == wan ? .wan : .host
-      answer.emissions.append(emission)
-    }
+    answer.emissions = emissions(leaving)
     if outcome.hook == .input && outcome.verdict == .accept {
       answer.emissions.append(Emission(port: .host, bytes: packet.bytes.array))
     }
@@ -73,6 +83,20 @@ struct EngineSide: ~Copyable {
     if let reason = outcome.trackingReason { answer.reason += ", conntrack: \(reason.text)" }
     answer.reason += ", \(outcome.reason)"
     return answer
+  }
+
+  private func emissions(_ leaving: Leaving) -> [Emission] {
+    leaving.packets.map { interface, emission in
+      var emission = emission
+      emission.port = interface == lan ? .lan : interface == wan ? .wan : .host
+      return emission
+    }
+  }
+
+  /// What comes of time alone.
+  mutating func pass(to time: Int64) -> Answer {
+    firewall.advance(to: time)
+    return Answer()
   }
 
   /// The table as it is at `time`.

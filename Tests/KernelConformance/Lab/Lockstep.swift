@@ -30,29 +30,48 @@
   }
 
   final class Lockstep {
-    let kernel: KernelSide
+    private let kernels: KernelSides
+    private var kernel: KernelSide
+    private var runs: UInt16 = 0
     let seed: UInt64
     private(set) var packets = 0
 
-    init(_ kernel: KernelSide, seed: UInt64) {
-      self.kernel = kernel
+    init(_ kernels: KernelSides, seed: UInt64) {
+      self.kernels = kernels
+      kernel = kernels.usual
       self.seed = seed
     }
 
     func run(_ test: ConformanceCase) throws -> Run {
+      kernel = try kernels.side(test.setup)
       try kernel.prepare(test)
       let router = kernel.router
       let rules = test.rules.isEmpty ? "" : try router.rules(test.family)
-      var engine = try EngineSide(test, rules: rules, host: router.host, seed: seed)
+      var engine = try EngineSide(
+        test, rules: rules, host: router.host(test.hostSettings), seed: seed)
       var comparison = Comparison(test)
-      let maker = PacketMaker(flows: test.flows, family: test.family)
+      // Far from those of the runs before, whose fragments may still wait.
+      runs &+= 1
+      let maker = PacketMaker(
+        flows: test.flows, family: test.family, identificationBase: runs &* 64)
       var kernelMemory = SideMemory()
       var engineMemory = SideMemory()
       var run = Run()
       for (number, step) in test.steps.enumerated() {
         if case .wait(let milliseconds) = step.kind {
           System.sleep(milliseconds: milliseconds)
-          continue
+          var answer = Answer()
+          try kernel.collect(&answer, nil)
+          let mine = engine.pass(to: System.now())
+          let findings = comparison.findings(kernel: answer, engine: mine, sent: ([], []))
+          if findings.isEmpty && answer.emissions.isEmpty { continue }
+          run.exchanges.append(
+            Exchange(
+              step: number, sent: MadePacket(port: .host, bytes: []), kernel: answer,
+              engine: mine, table: engine.connections(at: System.now())))
+          if findings.isEmpty { continue }
+          run.difference = Difference(step: number, findings: findings)
+          return run
         }
         guard let sent = maker.packet(step, number: number, kernelMemory),
           let mine = maker.packet(step, number: number, engineMemory)
@@ -64,8 +83,8 @@
         }
         packets += 1
         let time = System.now()
-        var answer = try kernel.send(sent.bytes, sent.port)
-        let engineAnswer = engine.receive(mine.bytes, mine.port, at: time)
+        var answer = try kernel.send(sent, test.family)
+        let engineAnswer = engine.receive(mine, test.family, at: time)
         comparison.renaming.beginPacket()
         var table = engine.connections(at: System.now())
         if comparison.translates { try takeOverChoices(&comparison, &engine, &table) }
