@@ -25,15 +25,16 @@
 
     /// Sends a packet as one of the router's programs would. What the kernel refuses to send, or drops
     /// on the way, is no error: that nothing comes out says it.
-    func send(_ packet: [UInt8]) throws {
-      let isIPv4 = packet[0] >> 4 == 4
+    func send(_ packet: [UInt8], _ family: AddressFamily) throws {
+      let isIPv4 = family == .ipv4
+      guard packet.count >= (isIPv4 ? 20 : 40) else { return }
       // struct sockaddr_in: family, port, address, padding; sockaddr_in6: family, port, flow, address,
       // scope. The families in the machine's byte order.
       let address =
         isIPv4
         ? [UInt8(System.internet), 0, 0, 0] + packet[16..<20] + [UInt8](repeating: 0, count: 8)
         : [UInt8(System.internet6), 0, 0, 0, 0, 0, 0, 0] + packet[24..<40] + [0, 0, 0, 0]
-      guard let sender = senders[isIPv4 ? .ipv4 : .ipv6] else { return }
+      guard let sender = senders[family] else { return }
       System.send(sender, packet, to: address)
     }
 
