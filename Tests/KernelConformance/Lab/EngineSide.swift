@@ -45,24 +45,18 @@ struct EngineSide: ~Copyable {
   mutating func receive(_ made: MadePacket, _ family: AddressFamily, at time: Int64) -> Answer {
     _ = packet.assign(made.bytes.rawSpan)
     var arrival = Arrival(
-<<<<<<< HEAD
-      interface: port == .lan ? lan : wan, family: bytes[0] >> 4 == 6 ? .ipv6 : .ipv4,
-      timeNanoseconds: time)
-    arrival.sourceMAC = port.farMAC
+      interface: made.port == .lan ? lan : wan, family: family, timeNanoseconds: time)
+    arrival.sourceMAC = made.port.farMAC
     var answer = Answer()
     firewall.advance(to: time)
     answer.expired = firewall.tracker.takeEvents()
-=======
-      interface: made.port == .lan ? lan : wan, family: family, timeNanoseconds: time)
-    arrival.sourceMAC = made.port.farMAC
     switch made.frame {
     case .unicast: break
     case .broadcast: arrival.packetType = .broadcast
     case .multicast: arrival.packetType = .multicast
     // What is for another machine no host lets near its hooks: whoever captures sorts it out.
-    case .other: return Answer()
+    case .other: return answer
     }
->>>>>>> main
     var leaving = Leaving()
     var silent = SilentObserver()
     let outcome = firewall.receive(&packet, arrival, to: &leaving, observer: &silent)
@@ -96,7 +90,9 @@ struct EngineSide: ~Copyable {
   /// What comes of time alone.
   mutating func pass(to time: Int64) -> Answer {
     firewall.advance(to: time)
-    return Answer()
+    var answer = Answer()
+    answer.expired = firewall.tracker.takeEvents()
+    return answer
   }
 
   /// The table as it is at `time`.
