@@ -194,6 +194,12 @@ public enum NATRewriter {
       update(
         &packet, at: offset + ICMPField.checksum, from: old, to: new, oldAddress, newAddress,
         family)
+    case IPProtocolNumber.gre:
+      // Nothing to rewrite in GRE itself, which has no ports; but what is too short for PPTP's
+      // version of it, or of no version known, is not let through.
+      guard available >= GREField.pptpLength,
+        packet.uint16(at: offset) & GREField.versionMask <= 1
+      else { return false }
     default: break
     }
     return true

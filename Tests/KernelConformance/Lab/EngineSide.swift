@@ -77,6 +77,9 @@ struct EngineSide: ~Copyable {
     return firewall.tracker.connections()
   }
 
+  /// What else is remembered of the connection of a tuple.
+  func details(_ tuple: Tuple) -> ProtocolDetails { firewall.tracker.protocolDetails(tuple) }
+
   /// The rules with their counters.
   func rules(_ family: AddressFamily) -> FamilyRules { firewall.countedRules()[family] }
 }

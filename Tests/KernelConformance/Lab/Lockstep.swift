@@ -68,12 +68,13 @@
         let engineAnswer = engine.receive(mine.bytes, mine.port, at: time)
         let table = engine.connections(at: System.now())
         let both = (kernel: sent.bytes, engine: mine.bytes)
-        var findings = try self.findings(&comparison, answer, engineAnswer, both, table)
+        var findings = try self.findings(&comparison, answer, engineAnswer, both, engine, table)
         if !findings.isEmpty {
           // Perhaps the router was not done yet.
           try kernel.wait(for: &answer, sent.port)
           findings = try self.findings(
-            &comparison, answer, engineAnswer, both, engine.connections(at: System.now()))
+            &comparison, answer, engineAnswer, both, engine,
+            engine.connections(at: System.now()))
         }
         kernelMemory.note(step, sent, answer.emissions)
         engineMemory.note(step, mine, engineAnswer.emissions)
@@ -93,7 +94,8 @@
 
     private func findings(
       _ comparison: inout Comparison, _ kernelAnswer: Answer, _ engineAnswer: Answer,
-      _ sent: (kernel: [UInt8], engine: [UInt8]), _ table: [Connection]
+      _ sent: (kernel: [UInt8], engine: [UInt8]), _ engine: borrowing EngineSide,
+      _ table: [Connection]
     ) throws -> [Finding] {
       if comparison.translates { comparison.renaming.update(table) }
       var findings = comparison.findings(
@@ -106,6 +108,15 @@
         if let entry {
           known.insert(entry.original)
           kernel.met.insert(entry.original)
+          let both = (
+            kernel: kernel.router.table.details, engine: engine.details(connection.original)
+          )
+          if both.kernel != both.engine {
+            findings.append(
+              Finding(
+                kind: .details,
+                lines: ["details: kernel \(both.kernel)", "         Weir   \(both.engine)"]))
+          }
         }
         if let finding = comparison.finding(kernel: entry, engine: connection) {
           findings.append(finding)

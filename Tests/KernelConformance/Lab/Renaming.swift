@@ -187,6 +187,10 @@ struct Renaming {
       tuple.sourcePort = its.rawSpan.uint16(at: at)
       tuple.destinationPort = its.rawSpan.uint16(at: at + 2)
       guard isSame(kernel: tuple, engine: engine) else { return false }
+      if shape.protocolNumber == IPProtocolNumber.sctp {
+        Renaming.replaceSCTPPorts(&packet, start + at, tuple, above: checksumAbove)
+        return true
+      }
       let isTCP = shape.protocolNumber == IPProtocolNumber.tcp
       let checksum = at + (isTCP ? TCPField.checksum : UDPField.checksum)
       for (offset, port) in [(at, tuple.sourcePort), (at + 2, tuple.destinationPort)] {
@@ -217,6 +221,31 @@ struct Renaming {
         checksumAbove: start + at + ICMPField.checksum)
     }
     return true
+  }
+
+  /// SCTP's checksum does not follow a change, so it is computed anew. In a quote, that ends early,
+  /// as both sides have done it.
+  private static func replaceSCTPPorts(
+    _ packet: inout [UInt8], _ at: Int, _ tuple: Tuple, above: Int?
+  ) {
+    let before = Array(packet[at...])
+    packet.store16(tuple.sourcePort, at: at)
+    packet.store16(tuple.destinationPort, at: at + 2)
+    if packet.count >= at + SCTPField.headerLength {
+      for offset in 0..<4 { packet[at + SCTPField.checksum + offset] = 0 }
+      let crc = CRC32c.sctp(packet.rawSpan, at: at, end: packet.count)
+      packet.store16(
+        UInt16(truncatingIfNeeded: crc).byteSwapped, at: at + SCTPField.checksum)
+      packet.store16(
+        UInt16(truncatingIfNeeded: crc >> 16).byteSwapped, at: at + SCTPField.checksum + 2)
+    }
+    guard let above else { return }
+    let words = min(12, before.count) / 2
+    for word in 0..<words {
+      update(
+        &packet, above, before.rawSpan.uint16(at: 2 * word),
+        packet.rawSpan.uint16(at: at + 2 * word))
+    }
   }
 
   private static func replace(
