@@ -196,9 +196,9 @@ public enum NATRewriter {
         family)
     case IPProtocolNumber.gre:
       // Nothing to rewrite in GRE itself, which has no ports; but what is too short for PPTP's
-      // version of it, or of no version known, is not let through.
+      // version of it is not let through, nor where the destination changes, a version not known.
       guard available >= GREField.pptpLength,
-        packet.uint16(at: offset) & GREField.versionMask <= 1
+        kind == .source || packet.uint16(at: offset) & GREField.versionMask <= 1
       else { return false }
     default: break
     }

@@ -23,6 +23,7 @@ struct Tally {
   var transitions: [String: Int] = [:]
   var nat: [String: Int] = [:]
   var targets: [String: Int] = [:]
+  var events: [String: Int] = [:]
   var emitted = 0
 
   #if os(Linux)
@@ -47,6 +48,7 @@ struct Tally {
         protocols["\(family) \(kind)", default: 0] += 1
         states[exchange.kernel.ctState, default: 0] += 1
         emitted += exchange.kernel.emissions.count
+        for event in exchange.kernel.events { events["\(event.kind)", default: 0] += 1 }
         for connection in exchange.table {
           if let state = connection.protocolState.name {
             let old = before[connection.original]
@@ -90,7 +92,7 @@ struct Tally {
     }
     return [
       list("packets sent", protocols), "packets that came out: \(emitted)",
-      list("ctstate", states),
+      list("ctstate", states), list("events", events),
       list("TCP flag combinations (\(flags.count))", flags),
       list("state transitions (\(transitions.count))", transitions),
       list("translated connections", nat), list("rules set, by target", targets),

@@ -5,7 +5,7 @@
 //   1 > sctp tag 7 chunks COOKIE_ECHO.0.0102,DATA.3.00000001
 //   1 > message 13/0 rest 65537 length 12
 //   1 > raw 47 bytes 20000800
-//   1 > udp length 4 cut 6
+//   1 > udp length 4 keep 6
 
 import Wire
 
@@ -54,7 +54,7 @@ struct RawStep: Hashable {
 
 extension MadePacket {
   /// This packet with `length` bytes left behind its IP header; nil leaves all.
-  func cut(_ length: Int?) -> MadePacket {
+  func keeping(_ length: Int?) -> MadePacket {
     guard let length else { return self }
     var packet = self
     let header = PacketMaker.headerLength(bytes)
@@ -161,7 +161,7 @@ extension SCTPStep.Chunk {
       let type = (0...UInt8.max).first(where: { SCTPStep.Chunk.name($0) == parts[0] })
     else { return nil }
     self.init(
-      type: type, flags: flags, body: Step.bytes(parts[2]),
+      type: type, flags: flags, body: hexBytes(parts[2]),
       lengthField: parts.count > 3 ? UInt16(parts[3]) : nil)
   }
 }
@@ -222,7 +222,7 @@ extension Step.Kind {
           length: values["length"].flatMap { Int($0) } ?? 0, hasBadChecksum: isBad))
     case "raw":
       guard let number = UInt8(more) else { return nil }
-      self = .raw(RawStep(number: number, bytes: Step.bytes(values["bytes"] ?? "")))
+      self = .raw(RawStep(number: number, bytes: hexBytes(values["bytes"] ?? "")))
     default: return nil
     }
   }

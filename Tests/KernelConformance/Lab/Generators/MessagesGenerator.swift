@@ -36,7 +36,7 @@ enum MessagesGenerator {
     if chooser.chance(8) { message.rest = chooser.number(0...UInt32.max) }
     message.hasBadChecksum = chooser.chance(4)
     var step = Step(kind: .message(message), flow: flow, direction: direction)
-    if chooser.chance(6) { step.cut = chooser.number(0...9) }
+    if chooser.chance(6) { step.kept = chooser.number(0...9) }
     return step
   }
 

@@ -14,7 +14,7 @@ enum ProtocolsGenerator {
     lite.checksum = chooser.of([.right, .right, .right, .right, .rfc, .bad, .absent])
     var step = Step(
       kind: .lite(lite), flow: flow, direction: chooser.of([.original, .original, .reply]))
-    if chooser.chance(5) { step.cut = chooser.number(0...9) }
+    if chooser.chance(5) { step.kept = chooser.number(0...9) }
     return step
   }
 
@@ -73,7 +73,7 @@ enum ProtocolsGenerator {
     }
     var step = Step(
       kind: .raw(RawStep(number: number, bytes: bytes)), flow: flow, direction: direction)
-    if chooser.chance(10) { step.cut = chooser.number(0...9) }
+    if chooser.chance(10) { step.kept = chooser.number(0...9) }
     return step
   }
 

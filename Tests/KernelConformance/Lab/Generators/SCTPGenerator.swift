@@ -153,7 +153,7 @@ struct SCTPAssociation {
     sctp.hasBadChecksum = chooser.chance(3)
     step.kind = .sctp(sctp)
     if chooser.chance(4) {
-      step.cut = chooser.of([0, 3, 4, 7, 8, 11, 12, 13, 15, 16, 20, 28, 31, 32])
+      step.kept = chooser.of([0, 3, 4, 7, 8, 11, 12, 13, 15, 16, 20, 28, 31, 32])
     }
     return step
   }
