@@ -98,6 +98,9 @@ extension Firewall {
       range?.options.insert(.mapAddresses)
       range?.minAddress = address
       range?.maxAddress = address
+    case .netmap(let number):
+      let address = kind == .source ? passage.headers.source : passage.headers.destination
+      range = natRange(number, passage).mapping(address, passage.headers.family)
     }
     tracker.bind(connection, kind, to: range)
     return .on

@@ -93,9 +93,12 @@ struct SideMemory {
   mutating func note(_ step: Step, _ sent: MadePacket, _ emissions: [Emission]) {
     if case .error = step.kind { return }
     guard let shape = PacketShape(sent.bytes) else { return }
-    let onward = emissions.first {
-      $0.port == sent.port.other
-        && PacketShape($0.bytes).map { $0.protocolNumber == shape.protocolNumber } ?? false
+    // By the port it came in on it leaves to another host; else it is an answer to the sender.
+    let onward = emissions.first { emission in
+      guard emission.port != .host, let out = PacketShape(emission.bytes) else { return false }
+      return out.protocolNumber == shape.protocolNumber
+        && (emission.port == sent.port.other
+          || out.destination != shape.source && !out.isICMPError(emission.bytes))
     }
     if let onward { left[Key(flow: step.flow, direction: step.direction)] = onward }
   }

@@ -25,7 +25,7 @@ enum Network {
   /// Hosts with a number of 2 to `hosts` are known on each side.
   static let hosts = 9
   /// More addresses on the far side's link, which nobody has: for SNAT.
-  static let spare = [50, 51]
+  static let spare = Array(50...57)
 
   static func router(_ port: Port, _ family: AddressFamily) -> IPAddress { host(1, port, family) }
 
