@@ -39,14 +39,11 @@ struct Comparison {
         Finding(
           kind: .ctstate, lines: ["ctstate: kernel \(kernel.ctState), Weir \(engine.ctState)"]))
     }
-<<<<<<< HEAD
     // Before anything else: a connection that ended gives its ports' names to the next.
     let told = events.lines(
       kernel: kernel.events, engine: engine.events, expired: engine.expired, &renaming)
     if !told.isEmpty { findings.append(Finding(kind: .events, lines: told)) }
-=======
     var numbers: Identifications = [:]
->>>>>>> main
     let isSame =
       kernel.emissions.count == engine.emissions.count
       && zip(kernel.emissions, engine.emissions).allSatisfy {
