@@ -15,7 +15,12 @@ extension Firewall {
     guard hasTable(.nat, passage.headers.family), !passage.tracking.connection.isNone else {
       return .on
     }
-    if passage.isICMPError { return translateError(kind, &packet, &passage) }
+    if passage.isICMPError {
+      let destination = passage.context.destination
+      guard case .on = translateError(kind, &packet, &passage) else { return .stop }
+      rerouteOutput(from: destination, &passage, chain)
+      return .on
+    }
     let connection = passage.tracking.connection
     let status = tracker.status(connection)
     let done = status.contains(kind == .source ? .sourceNATDone : .destinationNATDone)
@@ -56,11 +61,16 @@ extension Firewall {
     let destination = passage.context.destination
     passage.readTransport(packet.bytes)
     showConnection(&passage)
-    // The host's own packet to another destination goes another way.
-    if chain == .output && destination != passage.headers.destination {
-      passage.context.outInterface = .none
-      setRoute(outputRoute(passage), &passage)
-    }
+    rerouteOutput(from: destination, &passage, chain)
+  }
+
+  /// The host's own packet to another destination goes another way.
+  private func rerouteOutput(
+    from destination: IPAddress, _ passage: inout Passage, _ chain: BuiltInChain
+  ) {
+    guard chain == .output && destination != passage.headers.destination else { return }
+    passage.context.outInterface = .none
+    setRoute(outputRoute(passage), &passage)
   }
 
   /// Asks the nat table about a connection's first packet and settles this half of its binding.

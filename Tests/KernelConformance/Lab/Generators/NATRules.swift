@@ -49,7 +49,9 @@ struct NATRules {
     } else if chooser.chance(10) {
       words.append("-s \(family == .ipv4 ? "10.0.1.0/24" : "fd00:1::/64")")
     }
-    if chooser.chance(10) { words.append("-d \(destination(&chooser).text(family))") }
+    if chain == "PREROUTING" && chooser.chance(10) {
+      words.append("-d \(destination(&chooser).text(family))")
+    }
     if chain == "PREROUTING" && chooser.chance(20) {
       words.append("-i \(chooser.of(["lan0", "wan0"]))")
     }
@@ -96,11 +98,15 @@ struct NATRules {
         if chooser.chance(20) { words += " --random" }
         return words
       }
-      var range = hasPorts ? ports(&chooser, name) : nil
-      if let given = range, given.contains("-"), chooser.chance(35) {
-        range = "\(given)/\(chooser.of([1, 20, 53, 80, 79, 443, 1000]))"
+      let aim = place(&chooser, destinations(&chooser), hasPorts ? ports(&chooser, name) : nil)
+      var words = "DNAT --to-destination \(aim)"
+      let last = aim.split(separator: ":", omittingEmptySubsequences: false).last ?? ""
+      let isRange = last.contains("-") && last.allSatisfy { $0.isNumber || $0 == "-" }
+      if isRange && (family == .ipv4 || aim.contains("]:") || aim.hasPrefix(":")) && hasPorts
+        && chooser.chance(35)
+      {
+        words += "/\(chooser.of([1, 20, 53, 80, 79, 443, 1000]))"
       }
-      var words = "DNAT --to-destination \(place(&chooser, destinations(&chooser), range))"
       if chooser.chance(15) { words += " --random" }
       if chooser.chance(25) { words += " --persistent" }
       return words
@@ -109,7 +115,9 @@ struct NATRules {
 
   /// Addresses, ports or both, as `--to-source` wants them.
   private func place(_ chooser: inout Chooser, _ addresses: String, _ ports: String?) -> String {
-    guard let ports, chooser.chance(55) else { return addresses }
+    guard var ports, chooser.chance(55) else { return addresses }
+    // Each side has its own idea of who gets which address, so none may run short of ports.
+    if addresses.contains("-") { ports = chooser.of(["2000-2063", "512-1023", "60000-65535"]) }
     if chooser.chance(15) { return ":\(ports)" }
     return family == .ipv4 ? "\(addresses):\(ports)" : "[\(addresses)]:\(ports)"
   }
@@ -133,7 +141,7 @@ struct NATRules {
       range(spare[2], spare[7]), range(spare[4], spare[5]),
       Network.router(.wan, family).text(family), Network.router(.lan, family).text(family),
       Network.host(9, .lan, family).text(family), Network.distant(9, family).text(family),
-      family == .ipv4 ? "192.0.2.0-192.0.3.255" : "2001:db8:9::fff0-2001:db8:9::1:5",
+      family == .ipv4 ? "192.0.2.0-192.0.3.255" : "2001:db8:9::fffe-2001:db8:9::1:1",
     ])
   }
 

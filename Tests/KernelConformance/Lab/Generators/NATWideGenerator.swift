@@ -91,7 +91,9 @@ enum NATWideGenerator {
     let name = kind == .echo ? "icmp" : kind.rawValue
     let ports = chooser.of(["5000-5007", "5000-5031", "6000-6127", "7000", "1-16", "520-530"])
     let place = { (addresses: String) in
-      family == .ipv4 ? "\(addresses):\(ports)" : "[\(addresses)]:\(ports)"
+      // Each side has its own idea of who gets which address, so none may run short of ports.
+      let ports = addresses.contains("-") ? "6000-6200" : ports
+      return family == .ipv4 ? "\(addresses):\(ports)" : "[\(addresses)]:\(ports)"
     }
     let options = chooser.of(["", "", " --random", " --random-fully", " --persistent"])
     let masquerade = options.contains("persistent") ? "" : options
