@@ -63,7 +63,8 @@ struct NATRules {
       words.append("-m \(name) --dport \(chooser.of(["53", "80", "22:80", "443"]))")
     }
     if chooser.chance(8) {
-      words.append("-m conntrack --ctstate \(chooser.of(["NEW", "ESTABLISHED", "RELATED", "DNAT"]))")
+      words.append(
+        "-m conntrack --ctstate \(chooser.of(["NEW", "ESTABLISHED", "RELATED", "DNAT"]))")
     }
     words.append("-j \(target(&chooser, chain, name))")
     return words.joined(separator: " ")
@@ -168,7 +169,7 @@ struct NATRules {
     }
     return chooser.of([
       "\(mapped)/64", "fd00:1::/64", "fd00:1::/64", "2001:db8:9::/64", "fd00:1::6/127",
-      "fd00:1::/124", "2001:db8:9::51", "\(mapped)/61", "\(mapped)/33", "2001:db8:9::30/125",
+      "fd00:1::/124", "2001:db8:9::33", "\(mapped)/61", "\(mapped)/33", "2001:db8:9::30/125",
     ])
   }
 

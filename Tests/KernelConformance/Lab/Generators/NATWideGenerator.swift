@@ -29,10 +29,20 @@ enum NATWideGenerator {
     for index in 0..<chooser.of([2, 4, 4, 8]) {
       let flow = flow(&chooser, family, rules)
       test.flows.append(flow)
-      lists.append(steps(&chooser, flow, index, family))
+      var steps = steps(&chooser, flow, index, family)
+      if isGroup(flow.destination.address, family) {
+        // A group answers nobody.
+        for at in steps.indices { steps[at].direction = .original }
+      }
+      lists.append(steps)
     }
     test.steps = merge(&chooser, lists)
     return test
+  }
+
+  private static func isGroup(_ address: IPAddress, _ family: AddressFamily) -> Bool {
+    family == .ipv4
+      ? address.ipv4 >= 0xe000_0000 || address.ipv4 & 0xff == 0xff : address.high >> 56 == 0xff
   }
 
   private static func flow(
@@ -114,7 +124,9 @@ enum NATWideGenerator {
     }
     test.rules.append("-t nat -A POSTROUTING -o wan0 \(chooser.of(choices))")
     let servers = chooser.number(1...2)
-    let clientPorts: [UInt16] = chooser.of([[1000], [1000, 1001, 300, 600], [5000, 5001, 520, 7000]])
+    let clientPorts: [UInt16] = chooser.of([
+      [1000], [1000, 1001, 300, 600], [5000, 5001, 520, 7000],
+    ])
     for _ in 0..<chooser.of([10, 40, 140]) {
       var flow = Flow.make(&chooser, kind, family, port: .lan)
       flow.source.address = Network.host(chooser.number(2...9), .lan, family)
