@@ -65,7 +65,8 @@ extension CompiledRuleset {
           index = Int(stack[depth]) &+ 1
           if Observer.isActive { observer.returned(chain: rules[index &- 1].chain) }
         }
-      case .accept, .drop, .reject, .queue, .sourceNAT, .destinationNAT, .masquerade, .redirect, .netmap:
+      case .accept, .drop, .reject, .queue, .sourceNAT, .destinationNAT, .masquerade, .redirect,
+        .netmap:
         return RuleVerdict(action.verdict, rule: reference(index))
       }
     }
