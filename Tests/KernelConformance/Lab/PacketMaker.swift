@@ -99,9 +99,13 @@ struct SideMemory {
   mutating func note(_ step: Step, _ sent: MadePacket, _ emissions: [Emission]) {
     if case .error = step.kind { return }
     guard let shape = PacketShape(sent.bytes) else { return }
-    let onward = emissions.first {
-      $0.port != sent.port && $0.port != .lo
-        && PacketShape($0.bytes).map { $0.protocolNumber == shape.protocolNumber } ?? false
+    // By the port it came in on it leaves to another host; else it is an answer to the sender.
+    let onward = emissions.first { emission in
+      guard emission.port != .lo, let out = PacketShape(emission.bytes),
+        out.protocolNumber == shape.protocolNumber
+      else { return false }
+      return emission.port != sent.port
+        || out.destination != shape.source && !out.isICMPError(emission.bytes)
     }
     if let onward { left[Key(flow: step.flow, direction: step.direction)] = onward }
   }

@@ -100,7 +100,8 @@ struct ConformanceCase: Hashable {
   /// anew for them. The word `fresh` alone: built for this case only.
   var setup: [String] = []
   var sysctls: [Sysctl] = []
-  /// `-t nat -A POSTROUTING -j MASQUERADE`. A line `-t nat` alone makes the table.
+  /// `-t nat -A POSTROUTING -j MASQUERADE`. A line `-t nat` alone makes the table; with a line
+  /// `-t nat :INPUT ACCEPT [0:0]` it has no other of the kernel's chains than those named so.
   var rules: [String] = []
   var flows: [Flow] = []
   var steps: [Step] = []
@@ -109,6 +110,9 @@ struct ConformanceCase: Hashable {
   var hostSettings: [String] {
     sysctls.filter { !$0.name.hasPrefix("net.netfilter.") }.map { "\($0.name)=\($0.value)" }
   }
+
+  /// Whether some table lacks some of its usual chains.
+  var hasPartialTables: Bool { rules.contains { $0.contains(" :") && $0.contains(" ACCEPT [") } }
 
   var translates: Bool { rules.contains { $0.hasPrefix("-t nat") } }
 
@@ -125,7 +129,12 @@ struct ConformanceCase: Hashable {
       let mine = rules.filter { $0.hasPrefix("-t \(table)") }.map { $0.dropFirst(4 + table.count) }
       if mine.isEmpty { continue }
       text += "*\(table)\n"
-      for chain in chains[table] ?? [] { text += ":\(chain) ACCEPT [0:0]\n" }
+      let declared = mine.filter { $0.hasPrefix(":") }
+      let builtIn = chains[table] ?? []
+      if !declared.contains(where: { line in builtIn.contains { line.hasPrefix(":\($0) ") } }) {
+        for chain in builtIn { text += ":\(chain) ACCEPT [0:0]\n" }
+      }
+      for line in declared { text += "\(line)\n" }
       for rule in mine where rule.contains("-A") { text += "\(rule)\n" }
       text += "COMMIT\n"
     }

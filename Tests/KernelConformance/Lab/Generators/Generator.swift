@@ -39,6 +39,12 @@ struct CaseGenerator: Sendable {
     CaseGenerator(name: "nat", about: "NAT: MASQUERADE, SNAT, DNAT, REDIRECT, collisions") {
       NATGenerator.make(&$0, $1)
     },
+    CaseGenerator(name: "natwide", about: "NAT with all targets' options mixed, any addresses") {
+      NATWideGenerator.make(&$0, $1)
+    },
+    CaseGenerator(name: "natcrowd", about: "NAT: many clients, few ports, ranges used up") {
+      NATWideGenerator.crowd(&$0, $1)
+    },
     CaseGenerator(name: "rules", about: "rules with conntrack states, REJECT, counters") {
       RulesGenerator.make(&$0, $1)
     },
