@@ -111,6 +111,9 @@ extension Firewall {
       range?.options.insert(.mapAddresses)
       range?.minAddress = address
       range?.maxAddress = address
+    case .netmap(let number):
+      let address = kind == .source ? passage.headers.source : passage.headers.destination
+      range = natRange(number, passage).mapping(address, passage.headers.family)
     }
     tracker.bind(connection, kind, to: range)
     return .on
@@ -141,7 +144,8 @@ extension Firewall {
       destination: passage.headers.destination)
   }
 
-  /// REDIRECT's aim: the in interface's first address, or for the host's own packets the loopback.
+  /// REDIRECT's aim: the in interface's first address, in IPv6 the first that is good for as far as the
+  /// packet's destination; for the host's own packets the loopback.
   private func redirectAddress(_ passage: Passage, _ chain: BuiltInChain) -> IPAddress? {
     let family = passage.headers.family
     if chain == .output {
@@ -149,8 +153,10 @@ extension Firewall {
         ? IPAddress(ipv4: 0x7f00_0001) : IPAddress(high: 0, low: 1)
     }
     guard let interface = index(passage.arrival.interface) else { return nil }
+    let scope = IPv6Scope(passage.headers.destination)
     return host.interfaces[interface].addresses.first {
       $0.family == family && !$0.isSecondary && !$0.isTentative
+        && (family == .ipv4 || IPv6Scope($0.address) == scope)
     }?.address
   }
 }
