@@ -87,7 +87,8 @@ extension Firewall {
   }
 
   /// A packet that the host itself sends. `arrival.interface` is where it leaves, where that is
-  /// known; else routing says.
+  /// known; else routing says. What the host sends itself leaves by the loopback and comes in again:
+  /// the outcome is that of both, and its hook is OUTPUT.
   public mutating func send<
     Sink: PacketSink & ~Copyable, Observer: FirewallObserver & ~Copyable
   >(
@@ -104,7 +105,10 @@ extension Firewall {
     passage.outcome.hook = .output
     if case .stop = defragment(&packet, &passage) { return passage.outcome }
     setRoute(outputRoute(passage), &passage)
-    if arrival.interface != .none { passage.context.outInterface = arrival.interface }
+    // To itself the host sends by the loopback.
+    if arrival.interface != .none && passage.route.type != .local {
+      passage.context.outInterface = arrival.interface
+    }
     return output(&packet, &passage, &sink, &observer)
   }
 

@@ -72,7 +72,7 @@ import Wire
   /// The reset comes from the address the host wrote to; its checksum is left to hardware, and none
   /// comes by.
   @Test func rejectInOutputAnswersTheHost() {
-    let lab = FirewallLab(filter("-A OUTPUT -p tcp -j REJECT --reject-with tcp-reset"))
+    let lab = FirewallLab(filter("-A OUTPUT -p tcp --syn -j REJECT --reject-with tcp-reset"))
     let seen = lab.own(tcp("198.51.100.1", 1000, "203.0.113.1", 80).0.syn())
     #expect(seen.text == "REJECT NEW/o")
     #expect(seen.left.map(\.port) == ["lo"])

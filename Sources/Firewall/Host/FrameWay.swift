@@ -34,7 +34,8 @@ public struct FrameEvidence: Hashable, Sendable, BitwiseCopyable {
   @inlinable
   public init(
     captureSays: FrameWay? = nil, cookedPacketType: UInt16? = nil, sourceMAC: UInt64? = nil,
-    destinationMAC: UInt64? = nil, interfaceMAC: UInt64? = nil, isOnLoopback: Bool = false, sourceIsLocal: Bool = false
+    destinationMAC: UInt64? = nil, interfaceMAC: UInt64? = nil, isOnLoopback: Bool = false,
+    sourceIsLocal: Bool = false
   ) {
     self.captureSays = captureSays
     self.cookedPacketType = cookedPacketType
