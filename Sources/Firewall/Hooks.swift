@@ -240,6 +240,8 @@ extension Firewall {
     case .reject(let with):
       passage.outcome.verdict = .reject
       passage.rejectWith = with
+    // Nobody listens; told to go on then, the packet does.
+    case .queue(_, bypass: true): return .on
     case .queue: passage.outcome.verdict = .queue
     case .sourceNAT, .destinationNAT, .masquerade, .redirect, .netmap:
       // Only the nat table has these targets, and it is asked by `translate`.

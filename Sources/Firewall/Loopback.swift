@@ -44,6 +44,9 @@ extension Firewall {
         return end(&packet, &passage, &sink, &observer)
       }
     }
+    guard case .on = heedOptions(.deliver(.local), &packet, &passage, &sink, &observer) else {
+      return end(&packet, &passage, &sink, &observer)
+    }
     return input(&packet, &passage, &sink, &observer)
   }
 }

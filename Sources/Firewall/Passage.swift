@@ -15,6 +15,10 @@ public struct Arrival: Sendable, BitwiseCopyable {
   public var sourceMAC: UInt64?
   /// When, nanoseconds; time never goes back.
   public var timeNanoseconds: Int64
+  /// Of the host's own packets: who owns the socket that sent it (`-m owner`); nil where that is not
+  /// known.
+  public var socketUserID: UInt32?
+  public var socketGroupID: UInt32?
   /// Part of the packet is not as it was on the wire, so its checksums say nothing.
   public var isFilledUp = false
 
@@ -64,6 +68,8 @@ struct Passage {
       inInterface: isOutput ? .none : arrival.interface,
       outInterface: isOutput ? arrival.interface : .none, length: UInt32(headers.end))
     context.packetType = arrival.packetType
+    context.socketUserID = arrival.socketUserID
+    context.socketGroupID = arrival.socketGroupID
     context.sourceMAC = arrival.sourceMAC
     context.timeToLive = headers.hopLimit
     context.typeOfService = headers.trafficClass

@@ -85,7 +85,7 @@ extension Firewall {
     let verdict = evaluate(.nat, chain, &packet, &passage, &observer)
     var range: NATRange?
     switch verdict.kind {
-    case .accept: break
+    case .accept, .queue(_, bypass: true): break
     case .drop, .reject, .queue:
       passage.outcome.reason = .rule(verdict.rule)
       passage.outcome.verdict = .drop

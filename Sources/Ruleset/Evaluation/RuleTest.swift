@@ -73,6 +73,8 @@ struct RuleTest: BitwiseCopyable, Sendable {
     case range
     /// `field & a` is not 0.
     case anyBit
+    /// `field` has all bits of `a`, and one of `b` unless that is 0.
+    case allBits
     /// The address field under the mask `c` (high), `d` (low) equals `a`, `b`.
     case masked
     /// The address field lies in `a`, `b` ... `c`, `d`.

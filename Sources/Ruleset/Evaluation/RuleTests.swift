@@ -19,6 +19,11 @@ enum RuleTests {
       case .range:
         let value = context.value(tests[index].field) & tests[index].c
         isHeld = value >= tests[index].a && value <= tests[index].b
+      case .allBits:
+        let value = context.value(tests[index].field)
+        isHeld =
+          value & tests[index].a == tests[index].a
+          && (tests[index].b == 0 || value & tests[index].b != 0)
       case .anyBit:
         isHeld = context.value(tests[index].field) & tests[index].a != 0
       case .masked:

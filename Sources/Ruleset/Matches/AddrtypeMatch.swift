@@ -112,18 +112,19 @@ public struct AddrtypeMatch: RuleMatch {
     _ condition: Condition, _ field: PacketField, into compiler: inout RulesetCompiler
   ) {
     // Of IPv6 the kernel wants each kind that the address itself tells, and one of those that the
-    // route tells. (Inverted, with more than one asked for, it is taken as one of all.)
-    let told: AddressTypes = [.unspecified, .unicast, .multicast]
-    var types = condition.types
-    if compiler.family == .ipv6 && !condition.isInverted {
-      for kind in [AddressTypes.unspecified, .unicast, .multicast] where types.contains(kind) {
-        compiler.add(RuleTest(.anyBit, field: field, a: UInt64(kind.rawValue)))
-      }
-      types.subtract(told)
-      if types.isEmpty { return }
+    // route tells.
+    guard compiler.family == .ipv6 else {
+      compiler.add(
+        RuleTest(
+          .anyBit, field: field, isInverted: condition.isInverted,
+          a: UInt64(condition.types.rawValue)))
+      return
     }
+    let told: AddressTypes = [.unspecified, .unicast, .multicast]
     compiler.add(
       RuleTest(
-        .anyBit, field: field, isInverted: condition.isInverted, a: UInt64(types.rawValue)))
+        .allBits, field: field, isInverted: condition.isInverted,
+        a: UInt64(condition.types.intersection(told).rawValue),
+        b: UInt64(condition.types.subtracting(told).rawValue)))
   }
 }

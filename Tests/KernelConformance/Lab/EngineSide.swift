@@ -61,6 +61,9 @@ struct EngineSide: ~Copyable {
     var silent = SilentObserver()
     let outcome: PacketOutcome
     if made.port == .host {
+      // The raw socket is this process's, and that is root's.
+      arrival.socketUserID = 0
+      arrival.socketGroupID = 0
       outcome = firewall.send(&packet, arrival, to: &leaving, observer: &silent)
     } else {
       arrival.sourceMAC = made.port.farMAC

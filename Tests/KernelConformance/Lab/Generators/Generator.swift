@@ -48,6 +48,9 @@ struct CaseGenerator: Sendable {
     CaseGenerator(name: "natcrowd", about: "NAT: many clients, few ports, ranges used up") {
       NATWideGenerator.crowd(&$0, $1)
     },
+    CaseGenerator(name: "matches", about: "every match and target, in every hook, on all packets") {
+      MatchesGenerator.make(&$0, $1)
+    },
     CaseGenerator(name: "rules", about: "rules with conntrack states, REJECT, counters") {
       RulesGenerator.make(&$0, $1)
     },
