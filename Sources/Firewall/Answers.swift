@@ -230,7 +230,8 @@ extension Firewall {
       case .on = translateAnswer(.destination, &answer, &passage, isError),
       case .on = ask(.filter, .output, &answer, &passage, &observer),
       case .on = ask(.mangle, .postrouting, &answer, &passage, &observer),
-      case .on = translateAnswer(.source, &answer, &passage, isError)
+      case .on = translateAnswer(.source, &answer, &passage, isError),
+      case .on = isError ? .on : help(&answer, &passage)
     else { return false }
     return true
   }

@@ -134,7 +134,12 @@ extension ConnectionTracker {
     }
 
     if !skipWindow {
-      switch checkWindow(&tcp, oldState, direction, kind, segment, bytes, headers) {
+      let shift =
+        table.records[record].extensions.contains(.shifts)
+        ? table.shifts[record][direction.opposite] : nil
+      switch checkWindow(
+        &tcp, oldState, direction, kind, segment, bytes, headers, acknowledged: shift)
+      {
       case .inside: break
       case .ignore(let reason):
         table.records[record].tcp = tcp
