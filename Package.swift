@@ -119,7 +119,7 @@ let package = Package(
     .target(
       name: "Conformance",
       dependencies: [
-        "Wire", "Conntrack", "ConntrackFormat", "Ruleset", "Firewall", "HostSnapshot",
+        "Wire", "Conntrack", "ConntrackFormat", "NAT", "Ruleset", "Firewall", "HostSnapshot",
       ],
       path: "Tests/KernelConformance/Lab", swiftSettings: strict),
     .executableTarget(

@@ -8,6 +8,7 @@ import Wire
 struct MadePacket: Hashable {
   var port: Port
   var bytes: [UInt8]
+  var frame = IPLayer.Frame.unicast
 }
 
 /// Where the fields compared and rewritten lie in a packet; nil where it is not a whole one.
@@ -103,17 +104,31 @@ struct SideMemory {
 struct PacketMaker {
   let flows: [Flow]
   let family: AddressFamily
+  /// Added to the identification of packets of which a step tells one.
+  var identificationBase: UInt16 = 0
 
   /// - Parameter number: the step's, which tells packets apart that are alike otherwise.
   /// - Returns: nil for a step that sends nothing.
   func packet(_ step: Step, number: Int, _ memory: SideMemory) -> MadePacket? {
+    // The pieces of one packet are cut from the same one.
+    let number = step.ip.piece == nil ? number : Int(step.ip.identification ?? 0)
+    guard var packet = plainPacket(step, number: number, memory) else { return nil }
+    packet.bytes = step.ip.applied(
+      to: packet.bytes, family, identificationBase: identificationBase)
+    packet.frame = step.ip.frame
+    return packet
+  }
+
+  private func plainPacket(_ step: Step, number: Int, _ memory: SideMemory) -> MadePacket? {
     let ip = IPFields(
       hopLimit: step.hopLimit ?? 64, identification: UInt32(truncatingIfNeeded: number + 1))
     if case .wait = step.kind { return nil }
     if case .error(let error) = step.kind { return self.error(error, step, number, ip, memory) }
-    let (port, source, destination) = ends(step, memory)
+    var (port, source, destination) = ends(step, memory)
     // What the router itself would have to answer nobody sends in its place.
     for side in [Port.lan, .wan] where source.address == Network.router(side, family) { return nil }
+    source.address = step.ip.source ?? source.address
+    destination.address = step.ip.destination ?? destination.address
     switch step.kind {
     case .tcp(let tcp):
       return MadePacket(
@@ -224,7 +239,7 @@ struct PacketMaker {
       case .udp: plain.kind = .udp(UDPStep())
       case .echo: plain.kind = .echo(EchoStep())
       }
-      guard let packet = packet(plain, number: number, memory) else { return nil }
+      guard let packet = plainPacket(plain, number: number, memory) else { return nil }
       quote = packet.bytes
       port = packet.port.other
     }
