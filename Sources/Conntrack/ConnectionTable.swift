@@ -154,11 +154,12 @@ struct ConnectionTable: ~Copyable {
     {
       return false
     }
-    guard index.insert(originalHash, IndexReference(record: record, direction: .original)) else {
+    // What goes from an end to itself is found as its own answer, hence first under the reply tuple.
+    guard index.insert(replyHash, IndexReference(record: record, direction: .reply)) else {
       return false
     }
-    guard index.insert(replyHash, IndexReference(record: record, direction: .reply)) else {
-      index.remove(originalHash, IndexReference(record: record, direction: .original))
+    guard index.insert(originalHash, IndexReference(record: record, direction: .original)) else {
+      index.remove(replyHash, IndexReference(record: record, direction: .reply))
       return false
     }
     records[record].status.insert(.confirmed)

@@ -99,7 +99,7 @@ extension ConnectionTracker {
   /// - Complexity: O(n log n).
   public func expectations() -> [Expectation] {
     var all: [Expectation] = []
-    table.expectations.forEach { number in
+    table.expectations.visitAll { number in
       if table.expectations[number].deadline > now { all.append(table.expectation(number)) }
     }
     all.sort { $0.id < $1.id }

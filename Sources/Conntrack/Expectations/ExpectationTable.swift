@@ -236,7 +236,7 @@ struct ExpectationTable: ~Copyable {
   }
 
   /// Every one's number, in no particular order.
-  func forEach(_ body: (Int) -> Void) {
+  func visitAll(_ body: (Int) -> Void) {
     for number in 0..<firstUnused where records[number].family != 0 { body(number) }
   }
 }

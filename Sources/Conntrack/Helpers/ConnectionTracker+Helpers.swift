@@ -97,12 +97,11 @@ extension ConnectionTracker {
     guard headers.transportProtocol == IPProtocolNumber.udp, start + 2 <= headers.end,
       TFTPHelper.opensTransfer(bytes.uint16(at: start))
     else { return .pass }
+    // Whoever sends the request, the answer is expected where the connection's own answers go.
     let record = tracking.connection.index
-    let own = table.tuple(record, tracking.direction.opposite)
-    var draft = ExpectationDraft(
-      expectedTuple(
-        tracking, port: own.destinationPort, protocolNumber: IPProtocolNumber.udp),
-      helper: .tftp, direction: .reply)
+    var expected = table.tuple(record, .reply)
+    expected.sourcePort = 0
+    var draft = ExpectationDraft(expected, helper: .tftp, direction: .reply)
     draft.savedPort = table.tuple(record, .original).sourcePort
     return .announces(Announcement(draft, .implied, offset: start, length: 0))
   }

@@ -1,6 +1,6 @@
 // FTP (RFC 959, RFC 2428): where the data connection will come from and go to, read from PORT, EPRT
 // and the answers to PASV and EPSV. Only what begins a line is read, so the helper keeps where lines
-// began; a command that is there in part cannot be let through, for the rest of it would not be read.
+// end; a command that is there in part cannot be let through, for the rest would not be read.
 
 import Wire
 
@@ -149,8 +149,11 @@ enum FTPHelper {
     } else {
       guard let read = reader.ipv6(until: delimiter) else { return .unreadable }
       address = read
+      // A zero byte ends the address as well as the delimiter does.
+      if reader.next == 0 { reader.at += 1 } else if !reader.take(delimiter) { return .unreadable }
     }
-    guard reader.take(delimiter), let port = reader.port(until: delimiter) else {
+    if family == .ipv4 && !reader.take(delimiter) { return .unreadable }
+    guard let port = reader.port(until: delimiter) else {
       return .unreadable
     }
     return .announces(
@@ -243,66 +246,72 @@ struct FTPReader: ~Escapable {
     return take(delimiter) && port != 0 ? port : nil
   }
 
-  /// An IPv6 address that reaches up to `delimiter`, which stays.
+  /// An IPv6 address that reaches up to `delimiter` or a zero byte, which stays.
   mutating func ipv6(until delimiter: UInt8) -> IPAddress? {
+    let colon = UInt8(ascii: ":")
     var groups: InlineArray<8, UInt16> = InlineArray(repeating: 0)
     var count = 0
+    /// Where `::` stands, in groups.
     var gap: Int?
-    let first = at
-    if next == UInt8(ascii: ":") && delimiter != UInt8(ascii: ":") {
+    func isEnd(_ byte: UInt8?) -> Bool { byte == delimiter || byte == 0 }
+
+    if next == colon {
       at += 1
-      guard next == UInt8(ascii: ":") else { return nil }
-      at += 1
+      guard take(colon) else { return nil }
       gap = 0
     }
-    while let byte = next, byte != delimiter {
-      guard count < 8, byte.isHexadecimal else { return nil }
-      let groupStart = at
-      var value: UInt32 = 0
-      while let digit = next, digit != delimiter, let number = digit.hexadecimal {
-        value = value << 4 | UInt32(number)
-        guard value <= 0xffff else { return nil }
-        at += 1
-      }
-      if next == UInt8(ascii: ".") && delimiter != UInt8(ascii: ".") {
+    while !isEnd(next) {
+      guard count < 8, next?.hexadecimal != nil else { return nil }
+      let start = at
+      guard let group = group(until: delimiter) else { return nil }
+      if next == UInt8(ascii: ".") && !isEnd(next) {
         // The last 32 bits as an IPv4 address.
-        at = groupStart
+        at = start
         guard count <= 6, let tail = ipv4Tail() else { return nil }
         groups[count] = UInt16(tail >> 16)
         groups[count + 1] = UInt16(truncatingIfNeeded: tail)
         count += 2
         break
       }
-      groups[count] = UInt16(truncatingIfNeeded: value)
+      groups[count] = group
       count += 1
-      guard next == UInt8(ascii: ":") && delimiter != UInt8(ascii: ":") else { break }
-      at += 1
-      if next == UInt8(ascii: ":") {
+      if isEnd(next) { break }
+      guard take(colon) else { return nil }
+      if next == colon && delimiter != colon {
         guard gap == nil else { return nil }
         gap = count
         at += 1
-      } else if next == delimiter {
+      } else if isEnd(next) {
         return nil
       }
     }
-    guard at > first, next == delimiter, gap != nil ? count < 8 : count == 8 else { return nil }
+    guard isEnd(next), gap == nil ? count == 8 : count < 8 else { return nil }
+    return FTPReader.address(groups, count, gap: gap ?? count)
+  }
+
+  /// Hexadecimal digits of one group, any number of zeros before them.
+  private mutating func group(until delimiter: UInt8) -> UInt16? {
+    var value: UInt32 = 0
+    while let byte = next, byte != delimiter, let digit = byte.hexadecimal {
+      value = value << 4 | UInt32(digit)
+      guard value <= 0xffff else { return nil }
+      at += 1
+    }
+    return UInt16(value)
+  }
+
+  /// The address of `count` groups, with zeros from group `gap` on up to eight.
+  private static func address(
+    _ groups: InlineArray<8, UInt16>, _ count: Int, gap: Int
+  ) -> IPAddress {
     var value = IPAddress.any
-    for index in 0..<8 {
-      var group: UInt16 = 0
-      if let gap {
-        let behind = count - gap
-        if index < gap {
-          group = groups[index]
-        } else if index >= 8 - behind {
-          group = groups[index - 8 + count]
-        }
+    for index in 0..<count {
+      let place = index < gap ? index : index + 8 - count
+      let shift = UInt64(48 - 16 * (place & 3))
+      if place < 4 {
+        value.high |= UInt64(groups[index]) << shift
       } else {
-        group = groups[index]
-      }
-      if index < 4 {
-        value.high |= UInt64(group) << UInt64(48 - 16 * index)
-      } else {
-        value.low |= UInt64(group) << UInt64(48 - 16 * (index - 4))
+        value.low |= UInt64(groups[index]) << shift
       }
     }
     return value
@@ -330,8 +339,6 @@ extension UInt8 {
   var uppercased: UInt8 {
     (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(self) ? self - 32 : self
   }
-
-  var isHexadecimal: Bool { hexadecimal != nil }
 
   var hexadecimal: UInt8? {
     if isDigit { return self - UInt8(ascii: "0") }

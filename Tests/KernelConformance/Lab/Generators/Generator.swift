@@ -39,6 +39,9 @@ struct CaseGenerator: Sendable {
     CaseGenerator(name: "nat", about: "NAT: MASQUERADE, SNAT, DNAT, REDIRECT, collisions") {
       NATGenerator.make(&$0, $1)
     },
+    CaseGenerator(name: "helpers", about: "helpers: FTP, TFTP, what they expect, NAT of it") {
+      HelpersGenerator.make(&$0, $1)
+    },
     CaseGenerator(name: "rules", about: "rules with conntrack states, REJECT, counters") {
       RulesGenerator.make(&$0, $1)
     },
