@@ -129,9 +129,15 @@ struct EngineSide: ~Copyable {
     }
   }
 
+  /// What else is remembered of the connection of a tuple.
+  func details(_ tuple: Tuple) -> ProtocolDetails { firewall.tracker.protocolDetails(tuple) }
+
   /// Takes over a binding that the kernel chose.
-  mutating func rebind(_ original: Tuple, reply: Tuple) -> Bool {
-    firewall.tracker.rebind(original, reply: reply)
+  mutating func rebind(_ connection: Connection) -> Bool {
+    firewall.tracker.rebind(
+      connection.original, reply: connection.reply,
+      status: connection.status.intersection([.sourceNAT, .destinationNAT]),
+      zone: connection.zone)
   }
 
   /// The rules with their counters.

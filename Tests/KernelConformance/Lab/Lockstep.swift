@@ -92,14 +92,14 @@
         if comparison.translates { try takeOverChoices(&comparison, &engine, &table) }
         let both = (kernel: sent.bytes, engine: mine.bytes)
         let before = comparison
-        var findings = try self.findings(&comparison, answer, engineAnswer, both, table)
+        var findings = try self.findings(&comparison, answer, engineAnswer, both, engine, table)
         if !findings.isEmpty {
           // Perhaps the router was not done yet.
           try kernel.wait(for: &answer, sent.port)
           comparison = before
           table = engine.connections(at: System.now())
           if comparison.translates { try takeOverChoices(&comparison, &engine, &table) }
-          findings = try self.findings(&comparison, answer, engineAnswer, both, table)
+          findings = try self.findings(&comparison, answer, engineAnswer, both, engine, table)
         }
         kernelMemory.note(step, sent, answer.emissions)
         // What is the same but for a choice is what the kernel sent, from now on.
@@ -107,7 +107,7 @@
         engineMemory.note(step, mine, mineOut)
         if test.hasHelpers {
           findings += try expectationFindings(
-            &engine, comparison, answer, engineAnswer, test.family)
+            &engine, answer, engineAnswer, test.family)
         }
         run.exchanges.append(
           Exchange(
@@ -125,18 +125,28 @@
 
     private func findings(
       _ comparison: inout Comparison, _ kernelAnswer: Answer, _ engineAnswer: Answer,
-      _ sent: (kernel: [UInt8], engine: [UInt8]), _ table: [Connection]
+      _ sent: (kernel: [UInt8], engine: [UInt8]), _ engine: borrowing EngineSide,
+      _ table: [Connection]
     ) throws -> [Finding] {
       var findings = comparison.findings(
         kernel: kernelAnswer, engine: engineAnswer, sent: sent)
       var known: Set<Tuple> = []
       for connection in table {
-        let tuple = comparison.renaming.kernelTuple(connection.original)
+        let tuple = connection.original
         var entry = try kernel.router.table.entry(tuple)
         if entry?.original != tuple { entry = nil }
         if let entry {
           known.insert(entry.original)
           kernel.met.insert(entry.original)
+          let both = (
+            kernel: kernel.router.table.details, engine: engine.details(connection.original)
+          )
+          if both.kernel != both.engine {
+            findings.append(
+              Finding(
+                kind: .details,
+                lines: ["details: kernel \(both.kernel)", "         Weir   \(both.engine)"]))
+          }
         }
         if let finding = comparison.finding(kernel: entry, engine: connection) {
           findings.append(finding)
@@ -156,20 +166,19 @@
 
     /// What the two sides expect, and what listeners heard of it.
     private func expectationFindings(
-      _ engine: inout EngineSide, _ comparison: Comparison, _ kernelAnswer: Answer,
-      _ engineAnswer: Answer, _ family: AddressFamily
+      _ engine: inout EngineSide, _ kernelAnswer: Answer, _ engineAnswer: Answer,
+      _ family: AddressFamily
     ) throws -> [Finding] {
       let mine = engine.expectations(at: System.now())
       let its = try kernel.router.table.expectations(family)
-      let renaming = comparison.renaming
       let isSame =
         mine.count == its.count
-        && its.allSatisfy { one in mine.contains { one.isLike($0, renaming) } }
+        && its.allSatisfy { one in mine.contains { one.isLike($0) } }
       let events = (kernelAnswer.expectationEvents, engineAnswer.expectationEvents)
       let areEventsSame =
         events.0.count == events.1.count
         && zip(events.0, events.1).allSatisfy {
-          $0.kind == $1.kind && $0.expectation.isLike($1.expectation, renaming)
+          $0.kind == $1.kind && $0.expectation.isLike($1.expectation)
         }
       var findings: [Finding] = []
       let writer = ExpectationWriter()
@@ -206,10 +215,10 @@
     ) throws {
       for connection in table where comparison.renaming.isUnsettled(connection) {
         guard let entry = try kernel.router.table.entry(connection.original),
-          let reply = comparison.renaming.tupleToTakeOver(
+          let choice = comparison.renaming.choiceToTakeOver(
             kernel: entry, engine: connection, table: table)
         else { continue }
-        guard engine.rebind(connection.original, reply: reply) else { continue }
+        guard engine.rebind(choice) else { continue }
         table = engine.connections(at: System.now())
       }
     }
@@ -217,7 +226,13 @@
     /// Each rule's packets and bytes, at the end of a case.
     private func counters(_ test: ConformanceCase, _ engine: FamilyRules) throws -> Finding? {
       if test.rules.isEmpty { return nil }
-      let lines = { (text: String) in text.split(separator: "\n").filter { $0.contains("[") } }
+      // iptables-save also shows chains that are not there, and so count nothing.
+      let isThere = { (line: Substring) in
+        !(test.hasPartialTables && line.hasPrefix(":"))
+      }
+      let lines = { (text: String) in
+        text.split(separator: "\n").filter { $0.contains("[") && isThere($0) }
+      }
       let kernels = lines(try kernel.router.rules(test.family))
       let ours = lines(engine.saveText(counters: true))
       if kernels == ours { return nil }
