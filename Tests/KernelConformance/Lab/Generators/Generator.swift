@@ -42,6 +42,9 @@ struct CaseGenerator: Sendable {
     CaseGenerator(name: "helpers", about: "helpers: FTP, TFTP, what they expect, NAT of it") {
       HelpersGenerator.make(&$0, $1)
     },
+    CaseGenerator(name: "local", about: "the router's own packets: OUTPUT, INPUT, lo, NAT there") {
+      LocalGenerator.make(&$0, $1)
+    },
     CaseGenerator(name: "natwide", about: "NAT with all targets' options mixed, any addresses") {
       NATWideGenerator.make(&$0, $1)
     },
