@@ -46,7 +46,7 @@ extension ConnectionTracker {
   }
 
   /// A rule has answered a packet of this TCP connection with a reset: the connection is closed,
-  /// whatever either end will say.
+  /// whatever either end will say. Listeners hear of it with the reset.
   public mutating func closeAfterReset(_ number: ConnectionNumber) {
     let record = number.index
     let stored = table.records[record]
@@ -56,7 +56,6 @@ extension ConnectionTracker {
     if stored.tcp.state != .close { note(record, .protocolState) }
     table.records[record].tcp.state = .close
     table.setDeadline(record, now + settings.tcpTimeoutClose)
-    tell(record)
   }
 
   /// The out interface a MASQUERADE was bound on.

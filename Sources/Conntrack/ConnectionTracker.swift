@@ -271,7 +271,10 @@ public struct ConnectionTracker: ~Copyable {
       return .done
     }
     guard passed else {
-      if tracking.isUnconfirmed { table.release(record) }
+      // An answer to an answer may have confirmed it meanwhile.
+      if tracking.isUnconfirmed && !table.records[record].status.contains(.confirmed) {
+        table.release(record)
+      }
       return .done
     }
     if tracking.isUnconfirmed {

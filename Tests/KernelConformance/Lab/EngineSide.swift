@@ -8,10 +8,15 @@ import Wire
 /// Keeps what leaves.
 private struct Leaving: PacketSink {
   var packets: [(interface: InterfaceID, emission: Emission)] = []
+  var delivered: [Emission] = []
 
   mutating func emit(_ bytes: RawSpan, through interface: InterfaceID, isAnswer: Bool) {
     packets.append(
       (interface, Emission(port: .host, bytes: bytes.array, isAnswer: isAnswer)))
+  }
+
+  mutating func deliver(_ bytes: RawSpan, from interface: InterfaceID, isAnswer: Bool) {
+    delivered.append(Emission(port: .host, bytes: bytes.array, isAnswer: isAnswer))
   }
 }
 
@@ -75,10 +80,7 @@ struct EngineSide: ~Copyable {
         answer.ctState += direction == .original ? "/o" : "/r"
       }
     }
-    answer.emissions = emissions(leaving)
-    if outcome.hook == .input && outcome.verdict == .accept {
-      answer.emissions.append(Emission(port: .host, bytes: packet.bytes.array))
-    }
+    answer.emissions = emissions(leaving) + leaving.delivered
     answer.sort()
     answer.reason = "\(outcome.verdict.name)"
     if let hook = outcome.hook { answer.reason += " in \(hook.name)" }

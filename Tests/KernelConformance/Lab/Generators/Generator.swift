@@ -39,6 +39,9 @@ struct CaseGenerator: Sendable {
     CaseGenerator(name: "nat", about: "NAT: MASQUERADE, SNAT, DNAT, REDIRECT, collisions") {
       NATGenerator.make(&$0, $1)
     },
+    CaseGenerator(name: "local", about: "the router's own packets: OUTPUT, INPUT, lo, NAT there") {
+      LocalGenerator.make(&$0, $1)
+    },
     CaseGenerator(name: "natwide", about: "NAT with all targets' options mixed, any addresses") {
       NATWideGenerator.make(&$0, $1)
     },
