@@ -54,6 +54,16 @@ struct CaseGenerator: Sendable {
     CaseGenerator(name: "rules", about: "rules with conntrack states, REJECT, counters") {
       RulesGenerator.make(&$0, $1)
     },
+    CaseGenerator(
+      name: "tcp-states", about: "TCP: any segment, at the edges of any window, in every state"
+    ) {
+      TCPStatesGenerator.make(&$0, $1)
+    },
+    CaseGenerator(
+      name: "timeouts", about: "every timeout of every protocol, with waits that cross it"
+    ) {
+      TimeoutsGenerator.make(&$0, $1)
+    },
     CaseGenerator(name: "sctp", about: "SCTP: chunks, verification tags, bundles in every state") {
       SCTPGenerator.make(&$0, $1)
     },
