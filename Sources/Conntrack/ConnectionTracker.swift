@@ -20,8 +20,12 @@ public struct ConnectionTracker: ~Copyable {
   /// Connections confirmed since the start.
   public internal(set) var created: UInt64 = 0
   /// Whether events are kept for `takeEvents`.
-  public var recordsEvents = false
+  public var recordsEvents = false {
+    didSet { table.expectations.recordsEvents = recordsEvents }
+  }
   var events: [ConnectionEvent] = []
+  /// Of the connection that began last, where an expectation had announced it.
+  public internal(set) var adoption: Adoption?
 
   /// - Parameters:
   ///   - settings: `max` fixes the capacity of the table; 0 (no limit in the kernel) counts as the
@@ -31,7 +35,9 @@ public struct ConnectionTracker: ~Copyable {
     self.settings = settings
     var generator = SeededGenerator(seed: seed)
     let capacity = settings.max == 0 ? 262_144 : min(settings.max, 1 << 30)
-    table = ConnectionTable(capacity: Int(capacity), seed: &generator)
+    table = ConnectionTable(
+      capacity: Int(capacity), expectations: Int(min(max(settings.expectMax, 0), 1 << 20)),
+      seed: &generator)
     self.generator = generator
   }
 
@@ -43,6 +49,7 @@ public struct ConnectionTracker: ~Copyable {
   /// Moves the clock to `time` (never back, never past `latestTime`) and expires what is due.
   public mutating func advance(to time: Int64) {
     now = max(now, min(time, ConnectionTracker.latestTime))
+    expireExpectations()
     let now = now
     // Listeners hear of every expiry before the packet after it, so not even a tick later. Others do
     // not see the difference: an expired record that is met counts as gone.
@@ -147,7 +154,15 @@ public struct ConnectionTracker: ~Copyable {
           type: UInt8(tuple.destinationPort >> 8),
           code: UInt8(truncatingIfNeeded: tuple.destinationPort)))
     }
-    if let reason = packetError(bytes, headers, hook) { return invalid(reason) }
+    let announced = table.expectations.isEmpty ? nil : expectation(of: tuple, zone: 0)
+    if let reason = packetError(bytes, headers, hook) {
+      // A packet that begins nothing uses up what was expected all the same.
+      if let announced {
+        table.expectations.statistics.new += 1
+        useUp(announced)
+      }
+      return invalid(reason)
+    }
     if settings.max != 0 && table.count >= settings.max && !dropEarly(tuple) {
       statistics.drop += 1
       return full()
@@ -164,6 +179,7 @@ public struct ConnectionTracker: ~Copyable {
       table.timestamps[record] = Timestamps()
       table.records[record].extensions.insert(.timestamps)
     }
+    if let announced { adopt(record, announced) }
     var refusal: InvalidReason?
     switch tuple.protocolNumber {
     case IPProtocolNumber.tcp:
@@ -194,8 +210,9 @@ public struct ConnectionTracker: ~Copyable {
     note(record, .created)
     var tracking = Tracking()
     tracking.connection = ConnectionNumber(rawValue: UInt32(record))
-    tracking.state = .new
+    tracking.state = announced == nil ? .new : .related
     tracking.isUnconfirmed = true
+    tracking.isAdopted = announced != nil
     return tracking
   }
 

@@ -2,10 +2,10 @@
 //
 //   receive:  PREROUTING    raw → conntrack → mangle → nat (DNAT)
 //             route, IPv4 options
-//                           ├─ for this host:  INPUT    mangle → filter → nat (SNAT) → confirm
+//                           ├─ for this host:  INPUT    mangle → filter → nat (SNAT) → help → confirm
 //                           └─ for another:    TTL, MTU, redirect
 //                                              FORWARD      mangle → filter
-//                                              POSTROUTING  mangle → nat (SNAT) → confirm
+//                                              POSTROUTING  mangle → nat (SNAT) → help → confirm
 //   send:     OUTPUT        raw → conntrack → mangle → nat (DNAT) → filter, then POSTROUTING
 //             to the host itself: over the loopback, PREROUTING and INPUT (`Loopback.swift`)
 //
@@ -141,7 +141,8 @@ extension Firewall {
     passage.isForHost = true
     guard case .on = ask(.mangle, .input, &packet, &passage, &observer),
       case .on = ask(.filter, .input, &packet, &passage, &observer),
-      case .on = translate(.source, .input, &packet, &passage, &observer)
+      case .on = translate(.source, .input, &packet, &passage, &observer),
+      case .on = help(&packet, &passage)
     else { return end(&packet, &passage, &sink, &observer) }
     passage.outcome.verdict = .accept
     return end(&packet, &passage, &sink, &observer)
@@ -156,7 +157,8 @@ extension Firewall {
   ) -> PacketOutcome {
     passage.context.inInterface = .none
     guard case .on = ask(.mangle, .postrouting, &packet, &passage, &observer),
-      case .on = translate(.source, .postrouting, &packet, &passage, &observer)
+      case .on = translate(.source, .postrouting, &packet, &passage, &observer),
+      case .on = help(&packet, &passage)
     else { return end(&packet, &passage, &sink, &observer) }
     passage.outcome.verdict = .accept
     return end(&packet, &passage, &sink, &observer)
@@ -292,6 +294,7 @@ extension Firewall {
       passage.outcome.reason = .tableFull
       return .stop
     }
+    if passage.tracking.isUnconfirmed { begin(&passage) }
     showConnection(&passage)
     joinTransportHeader(&passage)
     return .on
@@ -310,6 +313,10 @@ extension Firewall {
     if uses.contains(.connectionTuples) {
       passage.context.originalTuple = tracker.tuple(connection, .original)
       passage.context.replyTuple = tracker.tuple(connection, .reply)
+    }
+    if uses.contains(.masterHelper) {
+      passage.context.masterHelper =
+        tracker.master(of: connection).map { tracker.helper(of: $0) } ?? .none
     }
     if uses.contains(.connectionTimeout) {
       // Before it is confirmed, a connection's time does not run.

@@ -77,6 +77,7 @@ struct EngineSide: ~Copyable {
       outcome = firewall.receive(&packet, arrival, to: &leaving, observer: &silent)
     }
     answer.events = firewall.tracker.takeEvents()
+    answer.expectationEvents = firewall.tracker.takeExpectationEvents()
     if let state = outcome.ctState {
       answer.ctState = state.name
       if let direction = outcome.direction, state != .invalid {
@@ -110,6 +111,27 @@ struct EngineSide: ~Copyable {
   mutating func connections(at time: Int64) -> [Connection] {
     firewall.advance(to: time)
     return firewall.tracker.connections()
+  }
+
+  /// What is expected at `time`.
+  mutating func expectations(at time: Int64) -> [Expectation] {
+    firewall.advance(to: time)
+    return firewall.tracker.expectations()
+  }
+
+  /// Makes the next choice at random fall on `port`, where it is among the ports from `first` up to,
+  /// not including, the highest: what NAT for helpers chooses from.
+  mutating func choose(_ port: UInt16, from first: UInt16) {
+    guard port >= first, first < .max else { return }
+    let choices = UInt64(UInt16.max - first)
+    for seed in 0..<10_000_000 {
+      let generator = SeededGenerator(seed: UInt64(seed))
+      var trial = generator
+      if trial.next() % choices == UInt64(port - first) {
+        firewall.tracker.generator = generator
+        return
+      }
+    }
   }
 
   /// What else is remembered of the connection of a tuple.
