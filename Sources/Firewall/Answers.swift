@@ -281,13 +281,15 @@ extension Firewall {
     let at = headers.transportOffset
     // With options filled in the kernel's sum over the whole packet is wrong, and it believes only
     // a checksum that conntrack has looked at before.
-    if passage.options.hasStaleChecksum && !isVerifiedByConntrack(passage) { return false }
+    let isSpoilt = passage.options.hasStaleChecksum && !isVerifiedByConntrack(passage)
     switch headers.transportProtocol {
     case IPProtocolNumber.gre, IPProtocolNumber.esp, IPProtocolNumber.sctp,
       IPProtocolNumber.udpLite:
       return true
     case IPProtocolNumber.ah where headers.family == .ipv4:
       return true
+    case _ where isSpoilt:
+      return false
     case IPProtocolNumber.tcp, IPProtocolNumber.udp:
       return at >= 0 && InternetChecksum.transportIsValid(bytes, headers: headers)
     default:

@@ -115,7 +115,8 @@ extension Firewall {
   /// first fragment lacks of it moves there, and the packet's fragments leave with other sizes than
   /// they came with.
   func joinTransportHeader(_ passage: inout Passage) {
-    guard passage.reassembled != nil else { return }
+    // The host's own fragments are let be.
+    guard passage.reassembled != nil, passage.outcome.hook != .output else { return }
     switch passage.headers.transportProtocol {
     case IPProtocolNumber.tcp:
       passage.reassembled?.sizes.pull(TCPField.minimumLength)
