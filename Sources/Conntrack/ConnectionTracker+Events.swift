@@ -12,17 +12,24 @@ extension ConnectionTracker {
   /// Tells listeners what has changed since they last heard of a connection.
   @inline(__always)
   mutating func tell(_ record: Int) {
-    let pending = table.records[record].pendingEvents
-    if pending.isEmpty || !recordsEvents { return }
+    if table.records[record].pendingEvents.isEmpty || !recordsEvents { return }
+    let pending = table.records[record].pendingEvents.intersection(eventMask(record))
     table.records[record].pendingEvents = []
+    if pending.isEmpty { return }
     var connection = ConnectionTracker.connection(table, record, now: now)
-    let isNew = pending.contains(.created)
+    let isNew = !pending.isDisjoint(with: [.new, .related])
     // An update tells of the state only where that is what changed.
     if !isNew && !pending.contains(.protocolState) { connection.protocolState = .none }
     var event = ConnectionEvent(
       kind: isNew ? .new : .update, connection: connection, timeNanoseconds: now)
     event.markChanged = pending.contains(.mark)
     events.append(event)
+  }
+
+  /// What of a connection is told at all.
+  @inline(__always)
+  func eventMask(_ record: Int) -> ConnectionEventMask {
+    table.records[record].extensions.contains(.template) ? table.templates[record].events : .all
   }
 
   /// Tells listeners of a connection that a packet has left for, though the packet that `tracking`
@@ -33,7 +40,7 @@ extension ConnectionTracker {
   }
 
   mutating func tellDestroyed(_ record: Int) {
-    guard recordsEvents else { return }
+    guard recordsEvents, eventMask(record).contains(.destroy) else { return }
     events.append(ConnectionTracker.end(table, record, now: now, at: now))
   }
 
@@ -78,6 +85,7 @@ extension ConnectionTracker {
     connection.timeoutNanoseconds = max(0, stored.deadline - now)
     connection.mark = stored.mark
     connection.zone = stored.zone
+    connection.zoneDirection = stored.zoneDirection
     connection.id = stored.id
     switch stored.protocolNumber {
     case IPProtocolNumber.tcp: connection.protocolState = .tcp(stored.tcp.state)

@@ -1,5 +1,7 @@
 // What a compiled rule does with a packet that matched: one flat value.
 
+import Conntrack
+
 /// An action; `a`, `b` and `c` mean what `kind` says.
 @usableFromInline
 struct RuleAction: BitwiseCopyable, Sendable {
@@ -85,12 +87,6 @@ public struct TrackingOptions: Hashable, Sendable {
   /// Names as written, in the order `iptables-save` prints them; nil: all.
   public var events: [String]?
   public var expectationEvents: [String]?
-
-  public enum ZoneDirection: Hashable, Sendable {
-    case both
-    case original
-    case reply
-  }
 
   public init() {}
 }

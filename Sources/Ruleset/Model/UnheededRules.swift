@@ -2,10 +2,11 @@
 // so rather than give a wrong answer.
 
 extension Ruleset {
-  /// The rules whose target the firewall does not act on yet: CT with anything but `--notrack`.
+  /// The rules whose target the firewall does not act on yet: CT with what expectations would
+  /// need.
   /// O(rules).
   public var unheeded: [IgnoredRule] {
-    let words = ["--zone", "--helper", "--timeout", "--ctevents", "--expevents"]
+    let words = ["--helper", "--expevents"]
     var found: [IgnoredRule] = []
     for rules in [ipv4, ipv6] {
       for table in rules.tables where table.name == .raw {

@@ -102,8 +102,10 @@ struct EngineSide: ~Copyable {
   }
 
   /// Takes over a binding that the kernel chose.
-  mutating func rebind(_ original: Tuple, reply: Tuple) -> Bool {
-    firewall.tracker.rebind(original, reply: reply)
+  mutating func rebind(_ connection: Connection, reply: Tuple) -> Bool {
+    firewall.tracker.rebind(
+      connection.original, reply: reply,
+      zone: TrackingZone(id: connection.zone, direction: connection.zoneDirection))
   }
 
   /// The rules with their counters.

@@ -157,7 +157,7 @@
           let reply = comparison.renaming.tupleToTakeOver(
             kernel: entry, engine: connection, table: table)
         else { continue }
-        guard engine.rebind(connection.original, reply: reply) else { continue }
+        guard engine.rebind(connection, reply: reply) else { continue }
         table = engine.connections(at: System.now())
       }
     }

@@ -1,0 +1,46 @@
+// What a CT rule asks of tracking in the form the tracker takes it. For the firewall, once per packet
+// that met such a rule.
+
+import Conntrack
+import Wire
+
+/// One CT rule's template: all of it but a zone that the packet's mark says.
+struct CompiledTemplate: BitwiseCopyable, Sendable {
+  private var fixed = TrackingTemplate()
+  private var takesMark = false
+
+  /// - Parameter policies: must have what `options` names.
+  init(_ options: TrackingOptions, _ policies: [TimeoutPolicy]) {
+    switch options.zone {
+    case .number(let number): fixed.zone.id = number
+    case .mark: takesMark = true
+    case nil: break
+    }
+    fixed.zone.direction = options.zoneDirection
+    if let name = options.timeoutPolicy,
+      let number = policies.firstIndex(where: { $0.name == name })
+    {
+      fixed.timeoutPolicy = UInt16(number + 1)
+    }
+    if options.events != nil || options.expectationEvents != nil {
+      let masks = (options.events ?? []).compactMap { ConnectionEventMask.named[$0] }
+      fixed.events = masks.reduce([]) { $0.union($1) }
+    }
+  }
+
+  func template(mark: UInt32) -> TrackingTemplate {
+    var template = fixed
+    // A zone has sixteen bits.
+    if takesMark { template.zone.id = UInt16(truncatingIfNeeded: mark) }
+    return template
+  }
+}
+
+extension ConnectionEventMask {
+  /// By the names of `--ctevents`.
+  fileprivate static let named: [String: Self] = [
+    "new": .new, "related": .related, "destroy": .destroy, "reply": .reply, "assured": .assured,
+    "protoinfo": .protocolState, "helper": .helper, "mark": .mark,
+    "natseqinfo": .sequenceAdjustment, "secmark": .securityMark,
+  ]
+}
