@@ -19,6 +19,7 @@ private struct Leaving: PacketSink {
 struct EngineSide: ~Copyable {
   private var firewall: Firewall
   private var packet = PacketBuffer()
+  private let loopback: InterfaceID
   private let lan: InterfaceID
   private let wan: InterfaceID
 
@@ -37,29 +38,36 @@ struct EngineSide: ~Copyable {
     }
     var firewall = try Firewall(ruleset: ruleset, host: host, settings: settings, seed: seed)
     firewall.tracker.recordsEvents = true
+    loopback = firewall.interface(named: Port.lo.interface)
     lan = firewall.interface(named: Port.lan.interface)
     wan = firewall.interface(named: Port.wan.interface)
     self.firewall = firewall
   }
 
-  mutating func receive(_ made: MadePacket, _ family: AddressFamily, at time: Int64) -> Answer {
+  /// A packet that came in by a port; at `.host`, one that the router itself sends.
+  mutating func take(_ made: MadePacket, _ family: AddressFamily, at time: Int64) -> Answer {
     _ = packet.assign(made.bytes.rawSpan)
-    var arrival = Arrival(
-      interface: made.port == .lan ? lan : wan, family: family, timeNanoseconds: time)
-    arrival.sourceMAC = made.port.farMAC
+    let interface: InterfaceID = made.port == .lan ? lan : made.port == .wan ? wan : .none
+    var arrival = Arrival(interface: interface, family: family, timeNanoseconds: time)
     var answer = Answer()
     firewall.advance(to: time)
     answer.expired = firewall.tracker.takeEvents()
-    switch made.frame {
-    case .unicast: break
-    case .broadcast: arrival.packetType = .broadcast
-    case .multicast: arrival.packetType = .multicast
-    // What is for another machine no host lets near its hooks: whoever captures sorts it out.
-    case .other: return answer
-    }
     var leaving = Leaving()
     var silent = SilentObserver()
-    let outcome = firewall.receive(&packet, arrival, to: &leaving, observer: &silent)
+    let outcome: PacketOutcome
+    if made.port == .host {
+      outcome = firewall.send(&packet, arrival, to: &leaving, observer: &silent)
+    } else {
+      arrival.sourceMAC = made.port.farMAC
+      switch made.frame {
+      case .unicast: break
+      case .broadcast: arrival.packetType = .broadcast
+      case .multicast: arrival.packetType = .multicast
+      // What is for another machine no host lets near its hooks: whoever captures sorts it out.
+      case .other: return answer
+      }
+      outcome = firewall.receive(&packet, arrival, to: &leaving, observer: &silent)
+    }
     answer.events = firewall.tracker.takeEvents()
     if let state = outcome.ctState {
       answer.ctState = state.name
@@ -82,7 +90,7 @@ struct EngineSide: ~Copyable {
   private func emissions(_ leaving: Leaving) -> [Emission] {
     leaving.packets.map { interface, emission in
       var emission = emission
-      emission.port = interface == lan ? .lan : interface == wan ? .wan : .host
+      emission.port = interface == lan ? .lan : interface == loopback ? .lo : .wan
       return emission
     }
   }
@@ -90,9 +98,7 @@ struct EngineSide: ~Copyable {
   /// What comes of time alone.
   mutating func pass(to time: Int64) -> Answer {
     firewall.advance(to: time)
-    var answer = Answer()
-    answer.expired = firewall.tracker.takeEvents()
-    return answer
+    return Answer()
   }
 
   /// The table as it is at `time`.

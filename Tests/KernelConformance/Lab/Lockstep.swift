@@ -84,7 +84,7 @@
         packets += 1
         let time = System.now()
         var answer = try kernel.send(sent, test.family)
-        let engineAnswer = engine.receive(mine, test.family, at: time)
+        let engineAnswer = engine.take(mine, test.family, at: time)
         comparison.renaming.beginPacket()
         var table = engine.connections(at: System.now())
         if comparison.translates { try takeOverChoices(&comparison, &engine, &table) }

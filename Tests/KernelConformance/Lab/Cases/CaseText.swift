@@ -132,7 +132,7 @@ extension ConformanceCase {
         guard let kind = Flow.Kind(rawValue: String(words[2])),
           let port = Port(rawValue: String(words[3])), let source = Endpoint(words[4]),
           let destination = Endpoint(words[5]), words[1] == "\(flows.count + 1)"
-        else { throw fail("expected `flow NUMBER tcp|udp|echo lan|wan SOURCE DESTINATION`") }
+        else { throw fail("expected `flow NUMBER tcp|udp|echo lan|wan|host SOURCE DESTINATION`") }
         flows.append(Flow(kind: kind, port: port, source: source, destination: destination))
       case (_, 3...):
         guard let flow = Int(first), flows.indices.contains(flow - 1),

@@ -11,6 +11,7 @@
     private let inside: Descriptor
     private let outside: Descriptor
     private let sockets: [Port: Descriptor]
+    private let hostSocket: HostSocket
     private let interfaceIndexes: [Port: UInt32]
     private var buffer = [UInt8](repeating: 0, count: 65_536)
     let table: KernelTable
@@ -53,6 +54,7 @@
       log = router.log
       events = router.events
       interfaceIndexes = router.indexes
+      hostSocket = try System.inside(inside, HostSocket.init)
       kernelVersion = try Command.run(["uname", "-r"]).trimmingCharacters(in: .newlines)
       System.sleep(milliseconds: 100)
       _ = try receive()
@@ -75,17 +77,7 @@
         try set("net.ipv6.conf.\(name).disable_ipv6", "1")
         try withoutOffloads(name)
         try Command.run(["ip", "link", "set", name, "arp", "off", "up"])
-        let socket = try System.socket(System.socketPacket, 0x0300)
-        let index = try System.interfaceIndex(name)
-        // struct sockaddr_ll: family, protocol ETH_P_ALL (big endian), interface, the rest empty.
-        let address =
-          [17, 0, 0, 3] + (0..<4).map { UInt8(truncatingIfNeeded: index >> (8 * UInt32($0))) }
-          + [UInt8](repeating: 0, count: 12)
-        try System.bind(socket, address)
-        // PACKET_IGNORE_OUTGOING; SO_RCVBUFFORCE.
-        try System.setOption(socket, 263, 23, 1)
-        try System.setOption(socket, 1, 33, 4 << 20)
-        sockets[port] = socket
+        sockets[port] = try System.packetSocket(try System.interfaceIndex(name))
       }
       return sockets
     }
@@ -180,7 +172,9 @@
 
     /// Puts a packet on the cable. On return the router has dealt with it, as a rule: the kernel takes
     /// it all the way before the call that sends it ends.
+    /// At `.host` the router itself sends it.
     func send(_ packet: MadePacket, _ family: AddressFamily) throws {
+      if packet.port == .host { return try hostSocket.send(packet.bytes, family) }
       guard let socket = sockets[packet.port] else { return }
       let destination: UInt64 =
         switch packet.frame {
@@ -208,9 +202,10 @@
           emissions.append(Emission(port: port, bytes: Array(frame.dropFirst(14))))
         }
       }
-      return emissions
+      return emissions + (try hostSocket.receive(&buffer))
     }
 
+    /// 0 for the router itself, whose packets come in by none.
     func index(_ port: Port) -> UInt32 { interfaceIndexes[port] ?? 0 }
 
     func wait(milliseconds: Int32) {
