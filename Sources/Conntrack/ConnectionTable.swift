@@ -25,6 +25,8 @@ struct ConnectionTable: ~Copyable {
   /// Head of the list of freed records, plus one; 0: empty.
   private var freeHead: UInt32 = 0
   private var nextID: UInt32 = 1
+  /// Whether any connection ever had a zone of one direction only.
+  private var hasZonesOfOneDirection = false
 
   /// - Parameter capacity: how many connections at most, 1 to 2^30.
   init(capacity: Int, seed: inout SeededGenerator) {
@@ -113,13 +115,14 @@ struct ConnectionTable: ~Copyable {
   // MARK: Finding
 
   /// The confirmed connection that has `tuple` in one of its directions, expired or not, and is in
-  /// the same zone there.
+  /// the same zone there. Zones of one direction may let several have it: of these the newest.
   /// - Complexity: O(1) expected.
   @inline(__always)
   func find(_ tuple: Tuple, zone: TrackingZone) -> IndexReference? {
-    if zone.direction == .both {
+    if !hasZonesOfOneDirection && zone.direction == .both {
       return index.find(hash(tuple, zone: zone.id)) { holds($0, tuple, zone.id) }
     }
+    if zone.direction == .both { return find(tuple, filedIn: zone.id, zone: zone) }
     return find(tuple, filedIn: zone[.original], zone: zone)
       ?? find(tuple, filedIn: zone[.reply], zone: zone)
   }
@@ -127,9 +130,14 @@ struct ConnectionTable: ~Copyable {
   /// The same among those that are filed under one zone number, as the new connection of a packet
   /// in `zone` would be in one direction.
   func find(_ tuple: Tuple, filedIn number: UInt16, zone: TrackingZone) -> IndexReference? {
-    index.find(hash(tuple, zone: number)) {
-      zone[$0.direction] == number && holds($0, tuple, number)
+    var newest: IndexReference?
+    _ = index.find(hash(tuple, zone: number)) {
+      guard zone[$0.direction] == number, holds($0, tuple, number) else { return false }
+      if let old = newest, records[old.record].id > records[$0.record].id { return false }
+      newest = $0
+      return !hasZonesOfOneDirection
     }
+    return newest
   }
 
   // MARK: Life of a record
@@ -151,6 +159,7 @@ struct ConnectionTable: ~Copyable {
     records[record].timerSlot = TimerWheel.unarmed
     records[record].zone = zone.id
     records[record].zoneDirection = zone.direction
+    if zone.direction != .both { hasZonesOfOneDirection = true }
     records[record].id = nextID
     nextID &+= 1
     setTuple(record, .original, original)

@@ -12,10 +12,11 @@ extension ConnectionTracker {
   /// Tells listeners what has changed since they last heard of a connection.
   @inline(__always)
   mutating func tell(_ record: Int) {
-    if table.records[record].pendingEvents.isEmpty || !recordsEvents { return }
-    let pending = table.records[record].pendingEvents.intersection(eventMask(record))
+    let pending = table.records[record].pendingEvents
+    if pending.isEmpty || !recordsEvents { return }
     table.records[record].pendingEvents = []
-    if pending.isEmpty { return }
+    // A mask says whether there is anything to tell; what is told then tells all.
+    if pending.isDisjoint(with: eventMask(record)) { return }
     var connection = ConnectionTracker.connection(table, record, now: now)
     let isNew = !pending.isDisjoint(with: [.new, .related])
     // An update tells of the state only where that is what changed.

@@ -28,6 +28,13 @@ extension ConnectionTracker {
     guard let found = table.find(tuple, filedIn: zone[.reply], zone: zone),
       isLiving(found.record), found.record != number.index
     else { return false }
+    // The same UDP flow, begun by the other end in a zone this one does not see: no other port is
+    // looked for, and the packet goes when it is to be confirmed.
+    if tuple.protocolNumber == IPProtocolNumber.udp, found.direction == .original,
+      table.tuple(found.record, .reply) == table.tuple(number.index, .original)
+    {
+      return false
+    }
     statistics.found += 1
     return true
   }

@@ -33,6 +33,14 @@ public struct TimeoutPolicy: Hashable, Sendable {
     return true
   }
 
+  /// Gives every state that is not named its time in `settings`: as the kernel does when a policy is
+  /// made, so that later changes of a sysctl change nothing.
+  public mutating func complete(from settings: ConntrackSettings) {
+    for state in states where timeouts[state.name] == nil {
+      timeouts[state.name] = settings[keyPath: state.path]
+    }
+  }
+
   /// Whether a rule for this protocol (0 to 255) may name the policy.
   public func fits(_ number: UInt8, _ family: AddressFamily) -> Bool {
     if family != self.family { return false }

@@ -184,7 +184,6 @@ extension MatchContext {
     case .track:
       guard ctState == nil, trackingOptions < 0 else { return }
       trackingOptions = Int32(bitPattern: action.a)
-      trackingMark = mark
     case .clampMSS:
       if action.a == UInt16.max {
         clampsMSSToPath = true

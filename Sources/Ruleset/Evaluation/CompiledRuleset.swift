@@ -66,8 +66,8 @@ public struct CompiledRuleset: ~Copyable, Sendable {
     _ rules: FamilyRules, interfaces: InterfaceTable = InterfaceTable(),
     tickNanoseconds: Int64 = 4_000_000, seed: UInt64 = 0, policies: [TimeoutPolicy] = []
   ) throws(RulesetError) {
-    try rules.checkTimeoutPolicies(policies)
-    var compiler = RulesetCompiler(rules, tickNanoseconds: tickNanoseconds, seed: seed)
+    var compiler = RulesetCompiler(
+      rules, tickNanoseconds: tickNanoseconds, seed: seed, policies: policies)
     try compiler.compile()
     family = rules.family
     source = rules
@@ -75,8 +75,7 @@ public struct CompiledRuleset: ~Copyable, Sendable {
     ranges = compiler.ranges
     logs = compiler.logs
     trackingOptions = compiler.trackingOptions
-    templates = FlatArray(
-      compiler.trackingOptions.map { CompiledTemplate($0, policies) })
+    templates = FlatArray(compiler.templates)
     self.rules = FlatArray(compiler.rules)
     tests = FlatArray(compiler.tests)
     portSpans = FlatArray(compiler.portSpans)
@@ -102,9 +101,9 @@ public struct CompiledRuleset: ~Copyable, Sendable {
   }
 
   /// What tracking is to do with a packet by the CT rule it met; `context.trackingOptions` must be
-  /// that rule's.
+  /// that rule's. A zone by mark is that of the mark the packet has now.
   public func template(_ context: MatchContext) -> TrackingTemplate {
-    templates[Int(context.trackingOptions)].template(mark: context.trackingMark)
+    templates[Int(context.trackingOptions)].template(mark: context.mark)
   }
 
   /// Learns the interfaces registered since the last call. Must be called before a packet carries

@@ -9,19 +9,15 @@ struct CompiledTemplate: BitwiseCopyable, Sendable {
   private var fixed = TrackingTemplate()
   private var takesMark = false
 
-  /// - Parameter policies: must have what `options` names.
-  init(_ options: TrackingOptions, _ policies: [TimeoutPolicy]) {
+  /// - Parameter policy: the number of the policy that `options` names.
+  init(_ options: TrackingOptions, policy: Int?) {
     switch options.zone {
     case .number(let number): fixed.zone.id = number
     case .mark: takesMark = true
     case nil: break
     }
     fixed.zone.direction = options.zoneDirection
-    if let name = options.timeoutPolicy,
-      let number = policies.firstIndex(where: { $0.name == name })
-    {
-      fixed.timeoutPolicy = UInt16(number + 1)
-    }
+    if let policy { fixed.timeoutPolicy = UInt16(policy + 1) }
     if options.events != nil || options.expectationEvents != nil {
       let masks = (options.events ?? []).compactMap { ConnectionEventMask.named[$0] }
       fixed.events = masks.reduce([]) { $0.union($1) }
@@ -32,6 +28,8 @@ struct CompiledTemplate: BitwiseCopyable, Sendable {
     var template = fixed
     // A zone has sixteen bits.
     if takesMark { template.zone.id = UInt16(truncatingIfNeeded: mark) }
+    // Zone 0 is what everyone is in, both ways.
+    if template.zone.id == 0 { template.zone.direction = .both }
     return template
   }
 }

@@ -85,8 +85,6 @@ public struct MatchContext: Sendable, BitwiseCopyable {
   /// Set by CT with other options: the index of the first one in `CompiledRuleset.trackingOptions`,
   /// or -1.
   public var trackingOptions: Int32 = -1
-  /// The packet's mark when that rule was met: it may be the zone.
-  public var trackingMark: UInt32 = 0
   /// Set by TCPMSS: the MSS a SYN may at most announce; `.max` where no rule asked.
   public var maximumMSS = UInt16.max
   /// Set by TCPMSS: nor may it announce more than the path's MTU allows.

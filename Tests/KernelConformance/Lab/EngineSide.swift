@@ -76,7 +76,9 @@ struct EngineSide: ~Copyable {
       }
     }
     answer.emissions = emissions(leaving)
-    if outcome.hook == .input && outcome.verdict == .accept {
+    // A connection that clashes goes when it is to be confirmed: in IPv4, behind the probe.
+    let isSeen = outcome.verdict == .accept || (outcome.reason == .clash && family == .ipv4)
+    if outcome.hook == .input && isSeen {
       answer.emissions.append(Emission(port: .host, bytes: packet.bytes.array))
     }
     answer.sort()

@@ -123,14 +123,20 @@
     ) throws -> [Finding] {
       var findings = comparison.findings(
         kernel: kernelAnswer, engine: engineAnswer, sent: sent)
-      var known: Set<Tuple> = []
+      var known: Set<ZonedTuple> = []
       for connection in table {
-        let tuple = comparison.renaming.kernelTuple(connection.original)
-        var entry = try kernel.router.table.entry(tuple)
-        if entry?.original != tuple { entry = nil }
+        let key = ZonedTuple(
+          comparison.renaming.kernelTuple(connection.original), of: connection)
+        var entry = try kernel.router.table.entry(key.tuple, zone: key.zone)
+        if let other = entry, other.original != key.tuple {
+          // In zones of one direction a tuple may be another entry's too, in the other direction.
+          entry = try kernel.router.table.all().first {
+            $0.original == key.tuple && ZonedTuple($0.original, of: $0) == key
+          }
+        }
         if let entry {
-          known.insert(entry.original)
-          kernel.met.insert(entry.original)
+          known.insert(ZonedTuple(entry.original, of: entry))
+          kernel.met.insert(ZonedTuple(entry.original, of: entry))
         }
         if let finding = comparison.finding(kernel: entry, engine: connection) {
           findings.append(finding)
@@ -138,7 +144,8 @@
       }
       // The count may include entries that are over; the list does not.
       if try kernel.router.table.count() != table.count {
-        for entry in try kernel.router.table.all() where !known.contains(entry.original) {
+        for entry in try kernel.router.table.all()
+        where !known.contains(ZonedTuple(entry.original, of: entry)) {
           findings.append(
             Finding(
               kind: .table,
@@ -153,7 +160,8 @@
       _ comparison: inout Comparison, _ engine: inout EngineSide, _ table: inout [Connection]
     ) throws {
       for connection in table where comparison.renaming.isUnsettled(connection) {
-        guard let entry = try kernel.router.table.entry(connection.original),
+        let key = ZonedTuple(connection.original, of: connection)
+        guard let entry = try kernel.router.table.entry(key.tuple, zone: key.zone),
           let reply = comparison.renaming.tupleToTakeOver(
             kernel: entry, engine: connection, table: table)
         else { continue }
