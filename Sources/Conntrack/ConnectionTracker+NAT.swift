@@ -142,11 +142,17 @@ extension ConnectionTracker {
 extension ConnectionTracker {
   /// Gives a confirmed connection another reply tuple, as if its binding had been chosen so: for an
   /// instrument that follows another table's choices.
+  /// - Parameter status: which ends that binding changes.
   /// - Returns: false, and nothing changed, where no connection has `original`, or another has `reply`.
-  package mutating func rebind(_ original: Tuple, reply: Tuple, zone: TrackingZone) -> Bool {
+  package mutating func rebind(
+    _ original: Tuple, reply: Tuple, status: ConnectionStatus, zone: TrackingZone
+  ) -> Bool {
     guard let found = table.find(original, zone: zone), found.direction == .original else {
       return false
     }
-    return table.refile(found.record, reply: reply)
+    guard table.refile(found.record, reply: reply) else { return false }
+    table.records[found.record].status.subtract([.sourceNAT, .destinationNAT])
+    table.records[found.record].status.formUnion(status)
+    return true
   }
 }

@@ -194,7 +194,7 @@ extension Firewall {
       passage.outcome.verdict = .reject
       passage.rejectWith = with
     case .queue: passage.outcome.verdict = .queue
-    case .sourceNAT, .destinationNAT, .masquerade, .redirect:
+    case .sourceNAT, .destinationNAT, .masquerade, .redirect, .netmap:
       // Only the nat table has these targets, and it is asked by `translate`.
       return .on
     }

@@ -15,7 +15,12 @@ extension Firewall {
     guard hasTable(.nat, passage.headers.family), !passage.tracking.connection.isNone else {
       return .on
     }
-    if passage.isICMPError { return translateError(kind, &packet, &passage) }
+    if passage.isICMPError {
+      let destination = passage.context.destination
+      guard case .on = translateError(kind, &packet, &passage) else { return .stop }
+      rerouteOutput(from: destination, &passage, chain)
+      return .on
+    }
     let connection = passage.tracking.connection
     let status = tracker.status(connection)
     let done = status.contains(kind == .source ? .sourceNATDone : .destinationNATDone)
@@ -56,11 +61,16 @@ extension Firewall {
     let destination = passage.context.destination
     passage.readTransport(packet.bytes)
     showConnection(&passage)
-    // The host's own packet to another destination goes another way.
-    if chain == .output && destination != passage.headers.destination {
-      passage.context.outInterface = .none
-      setRoute(outputRoute(passage), &passage)
-    }
+    rerouteOutput(from: destination, &passage, chain)
+  }
+
+  /// The host's own packet to another destination goes another way.
+  private func rerouteOutput(
+    from destination: IPAddress, _ passage: inout Passage, _ chain: BuiltInChain
+  ) {
+    guard chain == .output && destination != passage.headers.destination else { return }
+    passage.context.outInterface = .none
+    setRoute(outputRoute(passage), &passage)
   }
 
   /// Asks the nat table about a connection's first packet and settles this half of its binding.
@@ -98,6 +108,9 @@ extension Firewall {
       range?.options.insert(.mapAddresses)
       range?.minAddress = address
       range?.maxAddress = address
+    case .netmap(let number):
+      let address = kind == .source ? passage.headers.source : passage.headers.destination
+      range = natRange(number, passage).mapping(address, passage.headers.family)
     }
     tracker.bind(connection, kind, to: range)
     return .on
@@ -128,7 +141,8 @@ extension Firewall {
       destination: passage.headers.destination)
   }
 
-  /// REDIRECT's aim: the in interface's first address, or for the host's own packets the loopback.
+  /// REDIRECT's aim: the in interface's first address, in IPv6 the first that is good for as far as the
+  /// packet's destination; for the host's own packets the loopback.
   private func redirectAddress(_ passage: Passage, _ chain: BuiltInChain) -> IPAddress? {
     let family = passage.headers.family
     if chain == .output {
@@ -136,8 +150,10 @@ extension Firewall {
         ? IPAddress(ipv4: 0x7f00_0001) : IPAddress(high: 0, low: 1)
     }
     guard let interface = index(passage.arrival.interface) else { return nil }
+    let scope = IPv6Scope(passage.headers.destination)
     return host.interfaces[interface].addresses.first {
       $0.family == family && !$0.isSecondary && !$0.isTentative
+        && (family == .ipv4 || IPv6Scope($0.address) == scope)
     }?.address
   }
 }

@@ -161,9 +161,11 @@ extension HostConfiguration {
       return takesIPv6Multicast(destination, interface, settings)
         ? .deliver(.multicast) : .drop(.multicastNotJoined)
     }
-    // A link-local address means something on its own link only.
+    // A link-local address means something on its own link only, and so does the loopback's.
     let route =
-      if let interface, HostConfiguration.isLinkLocal(destination) {
+      if let interface,
+        HostConfiguration.isLinkLocal(destination) || destination == IPAddress(high: 0, low: 1)
+      {
         routing.lookup(destination, .ipv6, through: interface)
       } else {
         routing.lookup(destination, .ipv6, flowHash: flowHash)

@@ -109,10 +109,18 @@ struct EngineSide: ~Copyable {
     return firewall.tracker.connections()
   }
 
+  /// What else is remembered of the connection of a tuple.
+  func details(_ connection: Connection) -> ProtocolDetails {
+    firewall.tracker.protocolDetails(
+      connection.original,
+      zone: TrackingZone(id: connection.zone, direction: connection.zoneDirection))
+  }
+
   /// Takes over a binding that the kernel chose.
-  mutating func rebind(_ connection: Connection, reply: Tuple) -> Bool {
+  mutating func rebind(_ connection: Connection) -> Bool {
     firewall.tracker.rebind(
-      connection.original, reply: reply,
+      connection.original, reply: connection.reply,
+      status: connection.status.intersection([.sourceNAT, .destinationNAT]),
       zone: TrackingZone(id: connection.zone, direction: connection.zoneDirection))
   }
 

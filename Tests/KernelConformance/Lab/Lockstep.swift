@@ -90,14 +90,14 @@
         if comparison.translates { try takeOverChoices(&comparison, &engine, &table) }
         let both = (kernel: sent.bytes, engine: mine.bytes)
         let before = comparison
-        var findings = try self.findings(&comparison, answer, engineAnswer, both, table)
+        var findings = try self.findings(&comparison, answer, engineAnswer, both, engine, table)
         if !findings.isEmpty {
           // Perhaps the router was not done yet.
           try kernel.wait(for: &answer, sent.port)
           comparison = before
           table = engine.connections(at: System.now())
           if comparison.translates { try takeOverChoices(&comparison, &engine, &table) }
-          findings = try self.findings(&comparison, answer, engineAnswer, both, table)
+          findings = try self.findings(&comparison, answer, engineAnswer, both, engine, table)
         }
         kernelMemory.note(step, sent, answer.emissions)
         // What is the same but for a choice is what the kernel sent, from now on.
@@ -119,24 +119,32 @@
 
     private func findings(
       _ comparison: inout Comparison, _ kernelAnswer: Answer, _ engineAnswer: Answer,
-      _ sent: (kernel: [UInt8], engine: [UInt8]), _ table: [Connection]
+      _ sent: (kernel: [UInt8], engine: [UInt8]), _ engine: borrowing EngineSide,
+      _ table: [Connection]
     ) throws -> [Finding] {
       var findings = comparison.findings(
         kernel: kernelAnswer, engine: engineAnswer, sent: sent)
       var known: Set<ZonedTuple> = []
       for connection in table {
-        let key = ZonedTuple(
-          comparison.renaming.kernelTuple(connection.original), of: connection)
+        let key = ZonedTuple(connection.original, of: connection)
         var entry = try kernel.router.table.entry(key.tuple, zone: key.zone)
+        var details = kernel.router.table.details
         if let other = entry, other.original != key.tuple {
           // In zones of one direction a tuple may be another entry's too, in the other direction.
           entry = try kernel.router.table.all().first {
-            $0.original == key.tuple && ZonedTuple($0.original, of: $0) == key
+            ZonedTuple($0.original, of: $0) == key
           }
+          details = engine.details(connection)
         }
         if let entry {
           known.insert(ZonedTuple(entry.original, of: entry))
           kernel.met.insert(ZonedTuple(entry.original, of: entry))
+          let mine = engine.details(connection)
+          if details != mine {
+            findings.append(
+              Finding(
+                kind: .details, lines: ["details: kernel \(details)", "         Weir   \(mine)"]))
+          }
         }
         if let finding = comparison.finding(kernel: entry, engine: connection) {
           findings.append(finding)
@@ -162,10 +170,10 @@
       for connection in table where comparison.renaming.isUnsettled(connection) {
         let key = ZonedTuple(connection.original, of: connection)
         guard let entry = try kernel.router.table.entry(key.tuple, zone: key.zone),
-          let reply = comparison.renaming.tupleToTakeOver(
+          let choice = comparison.renaming.choiceToTakeOver(
             kernel: entry, engine: connection, table: table)
         else { continue }
-        guard engine.rebind(connection, reply: reply) else { continue }
+        guard engine.rebind(choice) else { continue }
         table = engine.connections(at: System.now())
       }
     }
@@ -173,7 +181,13 @@
     /// Each rule's packets and bytes, at the end of a case.
     private func counters(_ test: ConformanceCase, _ engine: FamilyRules) throws -> Finding? {
       if test.rules.isEmpty { return nil }
-      let lines = { (text: String) in text.split(separator: "\n").filter { $0.contains("[") } }
+      // iptables-save also shows chains that are not there, and so count nothing.
+      let isThere = { (line: Substring) in
+        !(test.hasPartialTables && line.hasPrefix(":"))
+      }
+      let lines = { (text: String) in
+        text.split(separator: "\n").filter { $0.contains("[") && isThere($0) }
+      }
       let kernels = lines(try kernel.router.rules(test.family))
       let ours = lines(engine.saveText(counters: true))
       if kernels == ours { return nil }

@@ -60,7 +60,8 @@
       if !(text.isEmpty && rulesNow.isEmpty) {
         // Tables that are set anew need not be taken away first.
         let tables = Set(text.split(separator: "\n").filter { $0.hasPrefix("*") })
-        let isCovered = family == test.family && tablesNow.isSubset(of: tables)
+        let isCovered =
+          family == test.family && tablesNow.isSubset(of: tables) && !test.hasPartialTables
         try router.setRules(text, test.family, removingOld: !isCovered)
         tablesNow = tables
         family = test.family
