@@ -6,12 +6,14 @@ import Wire
 enum LabPolicies {
   static let all: [TimeoutPolicy] = AddressFamily.allCases.flatMap { family in
     [
-      make("t", family, IPProtocolNumber.tcp,
+      make(
+        "t", family, IPProtocolNumber.tcp,
         [
           "SYN_SENT": 77, "SYN_RECV": 44, "ESTABLISHED": 1000, "CLOSE": 5, "SYN_SENT2": 66,
           "UNACKNOWLEDGED": 222,
         ]),
-      make("tl", family, IPProtocolNumber.tcp,
+      make(
+        "tl", family, IPProtocolNumber.tcp,
         [
           "ESTABLISHED": 100_000, "FIN_WAIT": 1111, "CLOSE_WAIT": 2222, "LAST_ACK": 333,
           "TIME_WAIT": 4444, "RETRANS": 99,
@@ -20,7 +22,8 @@ enum LabPolicies {
       make("uh", family, IPProtocolNumber.udp, ["REPLIED": 900]),
       make("s", family, IPProtocolNumber.sctp, ["CLOSED": 20, "ESTABLISHED": 500]),
       make("g", family, IPProtocolNumber.gre, ["UNREPLIED": 15, "REPLIED": 150]),
-      make("e", family, family == .ipv4 ? IPProtocolNumber.icmp : IPProtocolNumber.icmpv6,
+      make(
+        "e", family, family == .ipv4 ? IPProtocolNumber.icmp : IPProtocolNumber.icmpv6,
         [
           "TIMEOUT": 12
         ]),
