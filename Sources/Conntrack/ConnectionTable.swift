@@ -12,6 +12,10 @@ struct ConnectionTable: ~Copyable {
   let counters: FlatArray<CounterPair>
   let timestamps: FlatArray<Timestamps>
   let templates: FlatArray<TemplateRecord>
+  let helpers: FlatArray<HelperRecord>
+  let kin: FlatArray<Kinship>
+  let shifts: FlatArray<SequenceShifts>
+  var expectations: ExpectationTable
   let index: TableIndex
   let hash: TupleHash
   var wheel = TimerWheel()
@@ -28,15 +32,22 @@ struct ConnectionTable: ~Copyable {
   /// Whether any connection ever had a zone of one direction only.
   private var hasZonesOfOneDirection = false
 
-  /// - Parameter capacity: how many connections at most, 1 to 2^30.
-  init(capacity: Int, seed: inout SeededGenerator) {
+  /// - Parameters:
+  ///   - capacity: how many connections at most, 1 to 2^30.
+  ///   - expectations: how many expectations at most, 0 to 2^30.
+  init(capacity: Int, expectations: Int, seed: inout SeededGenerator) {
     precondition(capacity > 0 && capacity <= 1 << 30)
+    precondition(expectations >= 0 && expectations <= 1 << 30)
     self.capacity = capacity
     records = FlatArray(count: capacity)
     wide = FlatArray(count: capacity)
     counters = FlatArray(count: capacity)
     timestamps = FlatArray(count: capacity)
     templates = FlatArray(count: capacity)
+    helpers = FlatArray(count: capacity)
+    kin = FlatArray(count: capacity)
+    shifts = FlatArray(count: capacity)
+    self.expectations = ExpectationTable(capacity: expectations)
     index = TableIndex(entries: 2 * capacity)
     hash = TupleHash(seed: &seed)
     sources = SourceIndex(capacity: capacity)
@@ -178,11 +189,12 @@ struct ConnectionTable: ~Copyable {
     {
       return false
     }
-    guard index.insert(originalHash, IndexReference(record: record, direction: .original)) else {
+    // What goes from an end to itself is found as its own answer, hence first under the reply tuple.
+    guard index.insert(replyHash, IndexReference(record: record, direction: .reply)) else {
       return false
     }
-    guard index.insert(replyHash, IndexReference(record: record, direction: .reply)) else {
-      index.remove(originalHash, IndexReference(record: record, direction: .original))
+    guard index.insert(originalHash, IndexReference(record: record, direction: .original)) else {
+      index.remove(replyHash, IndexReference(record: record, direction: .reply))
       return false
     }
     records[record].status.insert(.confirmed)
@@ -217,6 +229,7 @@ struct ConnectionTable: ~Copyable {
 
   /// Takes a confirmed record out of the index and off the wheel, but keeps it.
   mutating func unfile(_ record: Int) {
+    forgetExpectations(of: record)
     for direction in Direction.allCases {
       index.remove(
         hash(record, direction), IndexReference(record: record, direction: direction))
@@ -224,14 +237,46 @@ struct ConnectionTable: ~Copyable {
     disarm(record)
   }
 
-  /// Frees a record that no tuple finds.
+  /// Frees a record that no tuple finds. One that announced others stays, out of the table, until the
+  /// last of them goes.
   mutating func release(_ record: Int) {
     precondition(records[record].family != 0, "released twice")
+    forgetExpectations(of: record)
+    if records[record].extensions.contains(.kin) {
+      if kin[record].children != 0 {
+        records[record].status.insert(.dying)
+        return
+      }
+      leave(record)
+    }
     sources.remove(record, records)
     records[record].family = 0
     records[record].next = freeHead
     freeHead = UInt32(record) + 1
     count -= 1
+  }
+
+  // MARK: Relatives
+
+  /// Makes `record` a child of `master`.
+  func join(_ record: Int, master: Int) {
+    if !records[master].extensions.contains(.kin) {
+      kin[master] = Kinship()
+      records[master].extensions.insert(.kin)
+    }
+    kin[master].children += 1
+    kin[record] = Kinship(master: UInt32(master) + 1)
+    records[record].extensions.insert(.kin)
+  }
+
+  /// Parts a child that goes from its master, which goes too if it only stayed for it.
+  private mutating func leave(_ record: Int) {
+    let link = kin[record].master
+    guard link != 0 else { return }
+    kin[record].master = 0
+    let master = Int(link - 1)
+    kin[master].children -= 1
+    if kin[master].children == 0 && records[master].status.contains(.dying) { release(master) }
   }
 
   // MARK: Timers
@@ -326,7 +371,9 @@ struct ConnectionTable: ~Copyable {
   /// Every confirmed record's number, in no particular order.
   func forEachConfirmed(_ body: (Int) -> Void) {
     for record in 0..<firstUnused
-    where records[record].family != 0 && records[record].status.contains(.confirmed) {
+    where records[record].family != 0
+      && records[record].status.intersection([.confirmed, .dying]) == .confirmed
+    {
       body(record)
     }
   }

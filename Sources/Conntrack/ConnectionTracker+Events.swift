@@ -93,6 +93,14 @@ extension ConnectionTracker {
     case IPProtocolNumber.sctp: connection.protocolState = .sctp(stored.sctp.state)
     default: break
     }
+    if stored.extensions.contains(.helper) {
+      connection.helperName = table.helpers[record].kind.name
+    }
+    if stored.extensions.contains(.kin) {
+      connection.useCount += table.kin[record].children
+      let master = table.kin[record].master
+      if master != 0 { connection.master = table.tuple(Int(master - 1), .original) }
+    }
     if stored.extensions.contains(.counters) {
       connection.originalCounters = table.counters[record].original
       connection.replyCounters = table.counters[record].reply

@@ -54,7 +54,7 @@ extension ConnectionTracker {
   }
 
   /// A rule has answered a packet of this TCP connection with a reset: the connection is closed,
-  /// whatever either end will say.
+  /// whatever either end will say. Listeners hear of it with the reset.
   public mutating func closeAfterReset(_ number: ConnectionNumber) {
     let record = number.index
     let stored = table.records[record]
@@ -64,7 +64,6 @@ extension ConnectionTracker {
     if stored.tcp.state != .close { note(record, .protocolState) }
     table.records[record].tcp.state = .close
     table.setDeadline(record, now + timeout(record) { $0.tcpTimeoutClose })
-    tell(record)
   }
 
   /// The out interface a MASQUERADE was bound on.
@@ -86,7 +85,8 @@ extension ConnectionTracker {
 
   /// The translated source of another connection from the same source, if it satisfies `accept`.
   public func mappedSource(
-    of tuple: Tuple, zone: TrackingZone, where accept: (_ address: IPAddress, _ port: UInt16) -> Bool
+    of tuple: Tuple, zone: TrackingZone,
+    where accept: (_ address: IPAddress, _ port: UInt16) -> Bool
   ) -> (address: IPAddress, port: UInt16)? {
     var mapped: (IPAddress, UInt16)?
     _ = table.sources.first(sourceHash(tuple, zone: zone)) { record in
@@ -133,7 +133,8 @@ extension ConnectionTracker {
     _ bytes: RawSpan, _ headers: PacketHeaders
   ) -> Tuple? {
     // The answer to the packet is what the table has the other direction's tuple for.
-    guard let answer = Tuple(bytes, headers)?.inverted, let found = findLiving(answer, zone: TrackingZone())
+    guard let answer = Tuple(bytes, headers)?.inverted,
+      let found = findLiving(answer, zone: TrackingZone())
     else { return nil }
     return table.tuple(found.record, found.direction.opposite)
   }

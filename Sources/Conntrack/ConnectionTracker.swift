@@ -22,8 +22,12 @@ public struct ConnectionTracker: ~Copyable {
   /// Connections confirmed since the start.
   public internal(set) var created: UInt64 = 0
   /// Whether events are kept for `takeEvents`.
-  public var recordsEvents = false
+  public var recordsEvents = false {
+    didSet { table.expectations.recordsEvents = recordsEvents }
+  }
   var events: [ConnectionEvent] = []
+  /// Of the connection that began last, where an expectation had announced it.
+  public internal(set) var adoption: Adoption?
 
   /// - Parameters:
   ///   - settings: `max` fixes the capacity of the table; 0 (no limit in the kernel) counts as the
@@ -37,7 +41,9 @@ public struct ConnectionTracker: ~Copyable {
     self.settings = settings
     var generator = SeededGenerator(seed: seed)
     let capacity = settings.max == 0 ? 262_144 : min(settings.max, 1 << 30)
-    table = ConnectionTable(capacity: Int(capacity), seed: &generator)
+    table = ConnectionTable(
+      capacity: Int(capacity), expectations: Int(min(max(settings.expectMax, 0), 1 << 20)),
+      seed: &generator)
     self.generator = generator
     self.policies = FlatArray(count: max(policies.count, 1))
     for (number, policy) in policies.enumerated() {
@@ -53,6 +59,7 @@ public struct ConnectionTracker: ~Copyable {
   /// Moves the clock to `time` (never back, never past `latestTime`) and expires what is due.
   public mutating func advance(to time: Int64) {
     now = max(now, min(time, ConnectionTracker.latestTime))
+    expireExpectations()
     let now = now
     // Listeners hear of every expiry before the packet after it, so not even a tick later. Others do
     // not see the difference: an expired record that is met counts as gone.
@@ -159,8 +166,19 @@ public struct ConnectionTracker: ~Copyable {
           type: UInt8(tuple.destinationPort >> 8),
           code: UInt8(truncatingIfNeeded: tuple.destinationPort)))
     }
-    if let reason = packetError(bytes, headers, hook) { return invalid(reason) }
-    if settings.max != 0 && table.count >= settings.max && !dropEarly(tuple, template.zone[.original]) {
+    let announced =
+      table.expectations.isEmpty ? nil : expectation(of: tuple, zone: template.zone.id)
+    if let reason = packetError(bytes, headers, hook) {
+      // A packet that begins nothing uses up what was expected all the same.
+      if let announced {
+        table.expectations.statistics.new += 1
+        useUp(announced)
+      }
+      return invalid(reason)
+    }
+    if settings.max != 0 && table.count >= settings.max
+      && !dropEarly(tuple, template.zone[.original])
+    {
       statistics.drop += 1
       return full()
     }
@@ -177,6 +195,7 @@ public struct ConnectionTracker: ~Copyable {
       table.records[record].extensions.insert(.timestamps)
     }
     heed(template, record)
+    if let announced { adopt(record, announced) }
     var refusal: InvalidReason?
     switch tuple.protocolNumber {
     case IPProtocolNumber.tcp:
@@ -204,11 +223,12 @@ public struct ConnectionTracker: ~Copyable {
       table.release(record)
       return invalid(refusal)
     }
-    note(record, .new)
+    note(record, announced == nil ? .new : .related)
     var tracking = Tracking()
     tracking.connection = ConnectionNumber(rawValue: UInt32(record))
-    tracking.state = .new
+    tracking.state = announced == nil ? .new : .related
     tracking.isUnconfirmed = true
+    tracking.isAdopted = announced != nil
     return tracking
   }
 
@@ -294,7 +314,10 @@ public struct ConnectionTracker: ~Copyable {
       return .done
     }
     guard passed else {
-      if tracking.isUnconfirmed { table.release(record) }
+      // An answer to an answer may have confirmed it meanwhile.
+      if tracking.isUnconfirmed && !table.records[record].status.contains(.confirmed) {
+        table.release(record)
+      }
       return .done
     }
     if tracking.isUnconfirmed {

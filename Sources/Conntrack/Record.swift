@@ -78,7 +78,12 @@ struct RecordExtensions: OptionSet, BitwiseCopyable {
   static var counters: Self { .init(rawValue: 1 << 0) }
   static var timestamps: Self { .init(rawValue: 1 << 1) }
   static var bySource: Self { .init(rawValue: 1 << 2) }
-  static var template: Self { .init(rawValue: 1 << 3) }
+  static var helper: Self { .init(rawValue: 1 << 3) }
+  /// Master or child of another connection.
+  static var kin: Self { .init(rawValue: 1 << 4) }
+  /// Sequence numbers are moved.
+  static var shifts: Self { .init(rawValue: 1 << 5) }
+  static var template: Self { .init(rawValue: 1 << 6) }
 }
 
 struct Record: BitwiseCopyable {

@@ -122,9 +122,9 @@ extension ConnectionTracker {
       case .believed: skipWindow = true
       case .perhapsForged:
         newState = oldState
-        skipWindow = answersUnbelieved(tcp, oldState, segment, status)
+        skipWindow = answersUnbelieved(tcp, direction, segment, status)
       case .nothingAcknowledgedYet:
-        skipWindow = answersUnbelieved(tcp, oldState, segment, status)
+        skipWindow = answersUnbelieved(tcp, direction, segment, status)
       case .old(let reason): return .invalid(reason)
       }
 
@@ -134,7 +134,12 @@ extension ConnectionTracker {
     }
 
     if !skipWindow {
-      switch checkWindow(&tcp, oldState, direction, kind, segment, bytes, headers) {
+      let shift =
+        table.records[record].extensions.contains(.shifts)
+        ? table.shifts[record][direction.opposite] : nil
+      switch checkWindow(
+        &tcp, oldState, direction, kind, segment, bytes, headers, acknowledged: shift)
+      {
       case .inside: break
       case .ignore(let reason):
         table.records[record].tcp = tcp
@@ -313,12 +318,11 @@ extension ConnectionTracker {
   /// Whether a RST answers a SYN or ACK that was let pass unbelieved: then it is right, whatever the
   /// window says.
   private func answersUnbelieved(
-    _ tcp: TCPRecord, _ state: TCPState, _ segment: TCPHeader, _ status: ConnectionStatus
+    _ tcp: TCPRecord, _ direction: Direction, _ segment: TCPHeader, _ status: ConnectionStatus
   ) -> Bool {
     guard segment.acknowledgement == tcp.lastEnd else { return false }
-    // In SYN_SENT and SYN_SENT2 a SYN was believed, not let pass.
-    let afterIgnoredSYN = tcp.lastSegment == .syn && state != .synSent && state != .synSent2
-    return (status.contains(.seenReply) && afterIgnoredSYN)
+    let afterSYN = tcp.lastSegment == .syn && tcp.lastDirection != direction
+    return (status.contains(.seenReply) && afterSYN)
       || (!status.contains(.assured) && tcp.lastSegment == .ack)
   }
 }

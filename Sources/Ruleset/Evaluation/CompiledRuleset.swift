@@ -26,6 +26,7 @@ public struct CompiledRuleset: ~Copyable, Sendable {
     @inlinable public static var trackingOptions: Self { .init(rawValue: 1 << 7) }
     /// Some rule sets `MatchContext.clampMSS`, which the packet must be rewritten by.
     @inlinable public static var clampMSS: Self { .init(rawValue: 1 << 8) }
+    @inlinable public static var masterHelper: Self { .init(rawValue: 1 << 9) }
   }
 
   public let family: AddressFamily

@@ -53,6 +53,8 @@ public struct MatchContext: Sendable, BitwiseCopyable {
   public var connectionMark: UInt32 = 0
   public var ctStatus: ConnectionStatus = []
   public var ctDirection: Direction = .original
+  /// The helper that announced the connection. Only if `uses.masterHelper`.
+  public var masterHelper = HelperKind.none
   /// Only if `uses.connectionTuples`.
   public var originalTuple: Tuple
   /// Only if `uses.connectionTuples`.

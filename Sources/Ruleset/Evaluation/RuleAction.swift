@@ -84,6 +84,8 @@ public struct TrackingOptions: Hashable, Sendable {
   /// Whether the zone is for one direction only (`--zone-orig`, `--zone-reply`).
   public var zoneDirection: ZoneDirection = .both
   public var helper: String?
+  /// The helper of that name; `.none` where Weir has none for the rule's family and protocol.
+  public var helperKind = HelperKind.none
   public var timeoutPolicy: String?
   /// Names as written, in the order `iptables-save` prints them; nil: all.
   public var events: [String]?

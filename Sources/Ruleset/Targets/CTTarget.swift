@@ -1,6 +1,7 @@
 // `-j CT` and `-j NOTRACK`: what connection tracking shall do with a packet it has not seen yet
 // (iptables-extensions(8), CT, NOTRACK).
 
+import Conntrack
 import Wire
 
 /// Leaves packets untracked, or tells tracking their zone, helper, timeouts and events.
@@ -63,6 +64,10 @@ public struct CTTarget: RuleTarget {
       tracking.zoneDirection = zoneOptions.contains("--zone-orig") ? .original : .reply
     }
     zoneOptions = []
+    if let helper = tracking.helper, let number = scope.protocolNumber {
+      tracking.helperKind =
+        HelperKind(name: helper, scope.family, protocolNumber: number) ?? .none
+    }
     // Zone 0 is what every packet has.
     if tracking.zone == .number(0) {
       tracking.zone = nil

@@ -2,6 +2,7 @@
 
 #if os(Linux)
   import Conntrack
+  import ConntrackFormat
   import Ruleset
   import Wire
 
@@ -84,6 +85,7 @@
         packets += 1
         let time = System.now()
         var answer = try kernel.send(sent, test.family)
+        if test.hasHelpers { foresee(&engine, sent, answer) }
         let engineAnswer = engine.take(mine, test.family, at: time)
         comparison.renaming.beginPacket()
         var table = engine.connections(at: System.now())
@@ -103,6 +105,10 @@
         // What is the same but for a choice is what the kernel sent, from now on.
         let mineOut = findings.isEmpty ? answer.emissions : engineAnswer.emissions
         engineMemory.note(step, mine, mineOut)
+        if test.hasHelpers {
+          findings += try expectationFindings(
+            &engine, answer, engineAnswer, test.family)
+        }
         run.exchanges.append(
           Exchange(
             step: number, sent: sent, kernel: answer, engine: engineAnswer, table: table))
@@ -161,6 +167,51 @@
         }
       }
       return findings
+    }
+
+    /// What the two sides expect, and what listeners heard of it.
+    private func expectationFindings(
+      _ engine: inout EngineSide, _ kernelAnswer: Answer, _ engineAnswer: Answer,
+      _ family: AddressFamily
+    ) throws -> [Finding] {
+      let mine = engine.expectations(at: System.now())
+      let its = try kernel.router.table.expectations(family)
+      let isSame =
+        mine.count == its.count
+        && its.allSatisfy { one in mine.contains { one.isLike($0) } }
+      let events = (kernelAnswer.expectationEvents, engineAnswer.expectationEvents)
+      let areEventsSame =
+        events.0.count == events.1.count
+        && zip(events.0, events.1).allSatisfy {
+          $0.kind == $1.kind && $0.expectation.isLike($1.expectation)
+        }
+      var findings: [Finding] = []
+      let writer = ExpectationWriter()
+      if !isSame {
+        findings.append(
+          Finding(
+            kind: .table,
+            lines: ["expectations:"] + its.map { "  kernel \(writer.line($0))" }
+              + mine.map { "  Weir   \(writer.line($0))" }))
+      }
+      if !areEventsSame {
+        findings.append(
+          Finding(
+            kind: .events,
+            lines: ["events of expectations:"] + events.0.map { "  kernel \(writer.line($0))" }
+              + events.1.map { "  Weir   \(writer.line($0))" }))
+      }
+      return findings
+    }
+
+    /// Where the kernel chose a port for what a packet announced, Weir is to choose the same: what the
+    /// packets say and how long they are depends on it.
+    private func foresee(_ engine: inout EngineSide, _ sent: MadePacket, _ answer: Answer) {
+      guard let announced = Announced(packet: sent.bytes),
+        let chosen = answer.emissions.lazy.compactMap({ Announced(packet: $0.bytes) }).first,
+        chosen.port != announced.port
+      else { return }
+      engine.choose(chosen.port, from: announced.port)
     }
 
     /// Where NAT chose by chance, Weir goes on with what the kernel chose.

@@ -95,7 +95,9 @@
         }
       }
       answer.emissions += try router.receive()
-      answer.events += try router.events.read()
+      let told = try router.events.read()
+      answer.events += told.connections
+      answer.expectationEvents += told.expectations
       answer.sort()
     }
 

@@ -72,14 +72,20 @@
 
     /// All entries of both families.
     func all() throws -> [Connection] {
-      try System.send(socket, NetlinkBuilder.message(Ask.get, flags: 0x301, []))
-      var connections: [Connection] = []
+      try dump(NetlinkBuilder.message(Ask.get, flags: 0x301, []))
+        .compactMap { KernelTable.connection($0) }
+    }
+
+    /// All that a request for a list is answered with.
+    func dump(_ request: [UInt8]) throws -> [NetlinkMessage] {
+      try System.send(socket, request)
+      var messages: [NetlinkMessage] = []
       while true {
         for message in try answer() {
           if message.type == NetlinkMessage.done || message.type == NetlinkMessage.error {
-            return connections
+            return messages
           }
-          if let connection = KernelTable.connection(message) { connections.append(connection) }
+          messages.append(message)
         }
       }
     }
@@ -137,7 +143,7 @@
       return IPAddress(high: number(bytes.prefix(8)), low: number(bytes.suffix(8)))
     }
 
-    private static func tuple(_ attributes: NetlinkAttributes) -> Tuple {
+    static func tuple(_ attributes: NetlinkAttributes) -> Tuple {
       let addresses = attributes.nest(1)
       let transport = attributes.nest(2)
       let isIPv4 = addresses[1] != nil

@@ -30,6 +30,7 @@
       ("net.ipv6.fwmark_reflect", "1"),
     ]
     private static let portSysctls: [(name: String, value: String)] = [
+      ("net.ipv4.conf.PORT.accept_redirects", "0"), ("net.ipv6.conf.PORT.accept_redirects", "0"),
       ("net.ipv4.conf.PORT.rp_filter", "0"), ("net.ipv4.conf.PORT.send_redirects", "0"),
       ("net.ipv6.conf.PORT.accept_dad", "0"), ("net.ipv6.conf.PORT.accept_ra", "0"),
       ("net.ipv6.conf.PORT.router_solicitations", "0"),
