@@ -191,7 +191,8 @@ extension ConnectionTracker {
     if let doubt { return .ignore(doubt) }
     if renews {
       refresh(
-        record, direction, sctpTimeout(record, table.records[record].sctp.state), bytes: headers.end)
+        record, direction, sctpTimeout(record, table.records[record].sctp.state), bytes: headers.end
+      )
     }
     return .accept
   }
