@@ -69,6 +69,24 @@ extension ConnectionTracker {
     table.records[number.index].masqueradeInterface = UInt16(clamping: interface + 1)
   }
 
+  /// Ends the connections that MASQUERADE bound on an interface.
+  /// - Parameter address: only those bound to this one; nil: all.
+  /// - Complexity: O(connections).
+  public mutating func forgetMasqueraded(
+    on interface: Int, as address: (IPAddress, AddressFamily)?
+  ) {
+    var gone: [Int] = []
+    table.forEachConfirmed { record in
+      guard Int(table.records[record].masqueradeInterface) == interface + 1 else { return }
+      if let (address, family) = address {
+        let reply = table.tuple(record, .reply)
+        guard reply.family == family, reply.destination == address else { return }
+      }
+      gone.append(record)
+    }
+    for record in gone { destroy(record) }
+  }
+
   /// Files a connection under its original source.
   public func fileBySource(_ number: ConnectionNumber) {
     let tuple = table.tuple(number.index, .original)

@@ -126,7 +126,10 @@ struct PacketMaker {
   private func plainPacket(_ step: Step, number: Int, _ memory: SideMemory) -> MadePacket? {
     let ip = IPFields(
       hopLimit: step.hopLimit ?? 64, identification: UInt32(truncatingIfNeeded: number + 1))
-    if case .wait = step.kind { return nil }
+    switch step.kind {
+    case .wait, .change: return nil
+    default: break
+    }
     if case .error(let error) = step.kind { return self.error(error, step, number, ip, memory) }
     var (port, source, destination) = ends(step, memory)
     // What the router itself would have to send nobody sends in its place.
@@ -148,7 +151,7 @@ struct PacketMaker {
         sequence: echo.sequence, payload: PacketMaker.payload(echo.length, number), ip)
       if echo.hasBadChecksum { PacketMaker.spoil(&bytes, at: ICMPField.checksum) }
       return MadePacket(port: port, bytes: bytes)
-    case .error, .wait: return nil
+    case .error, .wait, .change: return nil
     }
   }
 

@@ -104,7 +104,7 @@
         case .error(var error):
           error.source = nil
           step.kind = .error(error)
-        case .wait: break
+        case .wait, .change: break
         }
       },
       { step in

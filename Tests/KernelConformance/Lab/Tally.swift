@@ -28,6 +28,7 @@ struct Tally {
           case .echo: "echo"
           case .error: "icmp error"
           case .wait: ""
+          case .change: "change of the router"
           }
         protocols["\(family) \(kind)", default: 0] += 1
         states[exchange.kernel.ctState, default: 0] += 1

@@ -23,6 +23,8 @@ struct Step: Hashable {
     case error(ErrorStep)
     /// Milliseconds in which nothing happens.
     case wait(Int)
+    /// Arguments of `ip` that change the router: `addr del 198.51.100.1/24 dev wan0`.
+    case change(String)
   }
 
   var kind: Kind
@@ -102,6 +104,12 @@ struct ConformanceCase: Hashable {
   /// Those settings that are the machine's, not conntrack's, as text.
   var hostSettings: [String] {
     sysctls.filter { !$0.name.hasPrefix("net.netfilter.") }.map { "\($0.name)=\($0.value)" }
+  }
+
+  /// The router the case runs on: one of its own where it is changed under way.
+  var router: [String] {
+    let changes = steps.contains { if case .change = $0.kind { true } else { false } }
+    return changes && !setup.contains("fresh") ? setup + ["fresh"] : setup
   }
 
   /// Whether some table lacks some of its usual chains.

@@ -42,6 +42,9 @@ struct CaseGenerator: Sendable {
     CaseGenerator(name: "natwide", about: "NAT with all targets' options mixed, any addresses") {
       NATWideGenerator.make(&$0, $1)
     },
+    CaseGenerator(name: "natchange", about: "NAT while addresses, links and routes change") {
+      NATChangeGenerator.make(&$0, $1)
+    },
     CaseGenerator(name: "natcrowd", about: "NAT: many clients, few ports, ranges used up") {
       NATWideGenerator.crowd(&$0, $1)
     },
