@@ -119,6 +119,9 @@ struct EngineSide: ~Copyable {
     return answer
   }
 
+  /// What else is remembered of the connection of a tuple.
+  func details(_ tuple: Tuple) -> ProtocolDetails { firewall.tracker.protocolDetails(tuple) }
+
   /// Takes over a binding that the kernel chose.
   mutating func rebind(_ connection: Connection) -> Bool {
     firewall.tracker.rebind(

@@ -96,14 +96,14 @@
         if comparison.translates { try takeOverChoices(&comparison, &engine, &table) }
         let both = (kernel: sent.bytes, engine: mine.bytes)
         let before = comparison
-        var findings = try self.findings(&comparison, answer, engineAnswer, both, table)
+        var findings = try self.findings(&comparison, answer, engineAnswer, both, engine, table)
         if !findings.isEmpty {
           // Perhaps the router was not done yet.
           try kernel.wait(for: &answer, sent.port)
           comparison = before
           table = engine.connections(at: System.now())
           if comparison.translates { try takeOverChoices(&comparison, &engine, &table) }
-          findings = try self.findings(&comparison, answer, engineAnswer, both, table)
+          findings = try self.findings(&comparison, answer, engineAnswer, both, engine, table)
         }
         kernelMemory.note(step, sent, answer.emissions)
         // What is the same but for a choice is what the kernel sent, from now on.
@@ -125,7 +125,8 @@
 
     private func findings(
       _ comparison: inout Comparison, _ kernelAnswer: Answer, _ engineAnswer: Answer,
-      _ sent: (kernel: [UInt8], engine: [UInt8]), _ table: [Connection]
+      _ sent: (kernel: [UInt8], engine: [UInt8]), _ engine: borrowing EngineSide,
+      _ table: [Connection]
     ) throws -> [Finding] {
       var findings = comparison.findings(
         kernel: kernelAnswer, engine: engineAnswer, sent: sent)
@@ -137,6 +138,15 @@
         if let entry {
           known.insert(entry.original)
           kernel.met.insert(entry.original)
+          let both = (
+            kernel: kernel.router.table.details, engine: engine.details(connection.original)
+          )
+          if both.kernel != both.engine {
+            findings.append(
+              Finding(
+                kind: .details,
+                lines: ["details: kernel \(both.kernel)", "         Weir   \(both.engine)"]))
+          }
         }
         if let finding = comparison.finding(kernel: entry, engine: connection) {
           findings.append(finding)

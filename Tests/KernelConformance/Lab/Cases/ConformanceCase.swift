@@ -4,9 +4,10 @@
 import Conntrack
 import Wire
 
-/// What is sent between whom. An ICMP flow's source port is the echo's identifier.
+/// What is sent between whom. An ICMP flow's source port is the echo's identifier; a `raw` flow, of
+/// any other protocol, has no ports.
 struct Flow: Hashable {
-  enum Kind: String { case tcp, udp, echo }
+  enum Kind: String { case tcp, udp, echo, lite, sctp, raw }
 
   var kind: Kind
   /// Where it starts.
@@ -21,6 +22,10 @@ struct Step: Hashable {
     case udp(UDPStep)
     case echo(EchoStep)
     case error(ErrorStep)
+    case lite(UDPLiteStep)
+    case sctp(SCTPStep)
+    case message(MessageStep)
+    case raw(RawStep)
     /// Milliseconds in which nothing happens.
     case wait(Int)
     /// Arguments of `ip` that change the router: `addr del 198.51.100.1/24 dev wan0`.
@@ -34,6 +39,8 @@ struct Step: Hashable {
   var direction = Direction.original
   /// Nil: 64.
   var hopLimit: UInt8?
+  /// How many bytes are left of the packet behind its IP header; nil: all. The IP header says so too.
+  var kept: Int?
   /// Nothing but the usual, as a rule.
   var ip = IPLayer()
 }

@@ -51,6 +51,16 @@ struct CaseGenerator: Sendable {
     CaseGenerator(name: "rules", about: "rules with conntrack states, REJECT, counters") {
       RulesGenerator.make(&$0, $1)
     },
+    CaseGenerator(name: "sctp", about: "SCTP: chunks, verification tags, bundles in every state") {
+      SCTPGenerator.make(&$0, $1)
+    },
+    CaseGenerator(name: "protocols", about: "UDP-Lite, GRE, DCCP, and every other protocol number")
+    {
+      ProtocolsGenerator.make(&$0, $1)
+    },
+    CaseGenerator(name: "messages", about: "ICMP and ICMPv6 messages of every type") {
+      MessagesGenerator.make(&$0, $1)
+    },
   ]
 
   /// The case of a number: the same for the same seed, whatever was run before.
@@ -65,6 +75,13 @@ struct CaseGenerator: Sendable {
     test.family = family
     test.name = "\(name)-\(seed)-\(number)"
     return test
+  }
+}
+
+extension ConformanceCase.Sysctl {
+  /// `net.netfilter.nf_conntrack_NAME`.
+  static func conntrack(_ name: String, _ value: Int) -> Self {
+    Self(name: "net.netfilter.nf_conntrack_\(name)", value: "\(value)")
   }
 }
 
