@@ -143,11 +143,16 @@ struct ConnectionTable: ~Copyable {
     {
       return false
     }
-    guard index.insert(originalHash, IndexReference(record: record, direction: .original)) else {
-      return false
-    }
+    // Where both tuples are the same (a host that talks to itself from and to one port), packets are
+    // the reply's.
+    let isOne = original == reply
+    guard
+      isOne || index.insert(originalHash, IndexReference(record: record, direction: .original))
+    else { return false }
     guard index.insert(replyHash, IndexReference(record: record, direction: .reply)) else {
-      index.remove(originalHash, IndexReference(record: record, direction: .original))
+      if !isOne {
+        index.remove(originalHash, IndexReference(record: record, direction: .original))
+      }
       return false
     }
     records[record].status.insert(.confirmed)
@@ -159,6 +164,9 @@ struct ConnectionTable: ~Copyable {
   /// connection has it.
   mutating func refile(_ record: Int, reply: Tuple) -> Bool {
     let zone = records[record].zone
+    let original = tuple(record, .original)
+    // One that is filed under a single tuple stays so.
+    guard original != reply, original != tuple(record, .reply) else { return false }
     if let holder = find(reply, zone: zone), holder.record != record { return false }
     let reference = IndexReference(record: record, direction: .reply)
     let old = tuple(record, .reply)
@@ -179,11 +187,13 @@ struct ConnectionTable: ~Copyable {
   /// Takes a confirmed record out of the index and off the wheel, but keeps it.
   mutating func unfile(_ record: Int) {
     let zone = records[record].zone
-    index.remove(
-      hash(tuple(record, .original), zone: zone),
-      IndexReference(record: record, direction: .original))
-    index.remove(
-      hash(tuple(record, .reply), zone: zone), IndexReference(record: record, direction: .reply))
+    let original = tuple(record, .original)
+    let reply = tuple(record, .reply)
+    if original != reply {
+      index.remove(
+        hash(original, zone: zone), IndexReference(record: record, direction: .original))
+    }
+    index.remove(hash(reply, zone: zone), IndexReference(record: record, direction: .reply))
     disarm(record)
   }
 

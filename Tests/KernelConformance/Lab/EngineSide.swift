@@ -76,7 +76,8 @@ struct EngineSide: ~Copyable {
       }
     }
     answer.emissions = emissions(leaving)
-    if outcome.hook == .input && outcome.verdict == .accept {
+    // Where the kernel is listened to, its last step, which finds out about clashes, is still to come.
+    if outcome.hook == .input && (outcome.verdict == .accept || outcome.reason == .clash) {
       answer.emissions.append(Emission(port: .host, bytes: packet.bytes.array))
     }
     answer.sort()

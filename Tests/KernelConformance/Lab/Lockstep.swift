@@ -176,13 +176,13 @@
       let mine = engine.change(to: try kernel.router.snapshot(), at: time)
       let before = comparison
       var table = engine.connections(at: System.now())
-      var findings = try self.findings(&comparison, answer, mine, ([], []), table)
+      var findings = try self.findings(&comparison, answer, mine, ([], []), engine, table)
       if !findings.isEmpty {
         // IPv6 tidies up later.
         try kernel.wait(for: &answer, .host)
         comparison = before
         table = engine.connections(at: System.now())
-        findings = try self.findings(&comparison, answer, mine, ([], []), table)
+        findings = try self.findings(&comparison, answer, mine, ([], []), engine, table)
       }
       run.exchanges.append(
         Exchange(

@@ -179,8 +179,10 @@ struct Renaming {
       return headers.end >= at + 8 && bytes.uint16(at: at + 4) == tuple.sourcePort
         && bytes.uint16(at: at) == tuple.destinationPort
     }
-    let hasNone = tuple.sourcePort == 0 && tuple.destinationPort == 0
-    return hasNone
+    let protocols = [
+      IPProtocolNumber.tcp, IPProtocolNumber.udp, IPProtocolNumber.udpLite, IPProtocolNumber.sctp,
+    ]
+    return !protocols.contains(tuple.protocolNumber)
       || headers.end >= at + 4 && bytes.uint16(at: at) == tuple.sourcePort
         && bytes.uint16(at: at + 2) == tuple.destinationPort
   }

@@ -34,7 +34,8 @@ enum NATChangeGenerator {
         isUp = false
         return ["link set wan0 down"]
       case ..<60:
-        guard addresses.count > 1, let gone = addresses.sorted().randomElement(using: &chooser.random)
+        guard addresses.count > 1,
+          let gone = addresses.sorted().randomElement(using: &chooser.random)
         else { return [] }
         // The first of a network takes the others with it; made the last, it goes alone.
         if family == .ipv4 && gone == addresses.min() { return [] }
