@@ -14,6 +14,9 @@ struct Flow: Hashable {
   var port: Port
   var source: Endpoint
   var destination: Endpoint
+  /// A place in the case's flows: this one goes where that one's bytes announced, as they arrived. The
+  /// destination is where it goes while nothing has.
+  var announcedBy: Int?
 }
 
 struct Step: Hashable {
@@ -56,6 +59,8 @@ struct TCPStep: Hashable {
   var hasBadChecksum = false
   /// In 32-bit words, where it shall not be the right one.
   var dataOffset: UInt8?
+  /// What it carries, in place of `length` bytes of no meaning.
+  var payload: [UInt8]?
 }
 
 struct UDPStep: Hashable {
@@ -65,6 +70,8 @@ struct UDPStep: Hashable {
   var checksum = Checksum.right
   /// What the length field says, where that is not the truth.
   var lengthField: UInt16?
+  /// What it carries, in place of `length` bytes of no meaning.
+  var payload: [UInt8]?
 }
 
 struct EchoStep: Hashable {
@@ -123,6 +130,7 @@ struct ConformanceCase: Hashable {
   var hasPartialTables: Bool { rules.contains { $0.contains(" :") && $0.contains(" ACCEPT [") } }
 
   var translates: Bool { rules.contains { $0.hasPrefix("-t nat") } }
+  var hasHelpers: Bool { rules.contains { $0.contains("-j CT --helper") } }
 
   /// What iptables-restore reads; empty without rules.
   var rulesText: String {
