@@ -43,7 +43,6 @@ extension ConnectionTracker {
   public func mark(_ number: ConnectionNumber) -> UInt32 { table.records[number.index].mark }
 
   public func setMark(_ number: ConnectionNumber, _ mark: UInt32) {
-    if table.records[number.index].mark == mark { return }
     table.records[number.index].mark = mark
     note(number.index, .mark)
   }

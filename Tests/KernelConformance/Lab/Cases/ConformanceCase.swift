@@ -138,10 +138,10 @@ struct ConformanceCase: Hashable {
       "raw": ["PREROUTING", "OUTPUT"],
       "mangle": ["PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"],
       "nat": ["PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"],
-      "filter": ["INPUT", "FORWARD", "OUTPUT"],
+      "filter": ["INPUT", "FORWARD", "OUTPUT"], "security": ["INPUT", "FORWARD", "OUTPUT"],
     ]
     var text = ""
-    for table in ["raw", "mangle", "nat", "filter"] {
+    for table in ["raw", "mangle", "nat", "filter", "security"] {
       let mine = rules.filter { $0.hasPrefix("-t \(table)") }.map { $0.dropFirst(4 + table.count) }
       if mine.isEmpty { continue }
       text += "*\(table)\n"

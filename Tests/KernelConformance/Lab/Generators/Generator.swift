@@ -77,6 +77,9 @@ struct CaseGenerator: Sendable {
     CaseGenerator(name: "messages", about: "ICMP and ICMPv6 messages of every type") {
       MessagesGenerator.make(&$0, $1)
     },
+    CaseGenerator(name: "marks", about: "marks of packets and connections, chains of one's own") {
+      MarksGenerator.make(&$0, $1)
+    },
     CaseGenerator(name: "zones", about: "zones of one direction or both, NAT within and across") {
       ZonesGenerator.zones(&$0, $1)
     },

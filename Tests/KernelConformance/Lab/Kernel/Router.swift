@@ -167,7 +167,7 @@
     func setRules(_ text: String, _ family: AddressFamily, removingOld: Bool) throws {
       var removal = ""
       for family in ["ip", "ip6"] {
-        for name in ["raw", "mangle", "nat", "filter"] {
+        for name in ["raw", "mangle", "nat", "filter", "security"] {
           removal += "table \(family) \(name)\ndelete table \(family) \(name)\n"
         }
       }
