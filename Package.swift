@@ -123,7 +123,7 @@ let package = Package(
     .target(
       name: "Conformance",
       dependencies: [
-        "Wire", "Conntrack", "ConntrackFormat", "Ruleset", "Firewall", "HostSnapshot",
+        "Wire", "Conntrack", "ConntrackFormat", "NAT", "Ruleset", "Firewall", "HostSnapshot",
       ],
       path: "Tests/KernelConformance/Lab", swiftSettings: strict),
     .executableTarget(

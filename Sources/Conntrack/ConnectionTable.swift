@@ -155,6 +155,21 @@ struct ConnectionTable: ~Copyable {
     return true
   }
 
+  /// Files a confirmed record under another reply tuple. False, and nothing changed, where another
+  /// connection has it.
+  mutating func refile(_ record: Int, reply: Tuple) -> Bool {
+    let zone = records[record].zone
+    if let holder = find(reply, zone: zone), holder.record != record { return false }
+    let reference = IndexReference(record: record, direction: .reply)
+    let old = tuple(record, .reply)
+    index.remove(hash(old, zone: zone), reference)
+    setTuple(record, .reply, reply)
+    if index.insert(hash(reply, zone: zone), reference) { return true }
+    setTuple(record, .reply, old)
+    _ = index.insert(hash(old, zone: zone), reference)
+    return false
+  }
+
   /// Takes a confirmed record out of the index and frees it.
   mutating func remove(_ record: Int) {
     unfile(record)

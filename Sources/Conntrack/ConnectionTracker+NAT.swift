@@ -130,3 +130,15 @@ extension ConnectionTracker {
     return table.tuple(found.record, found.direction.opposite)
   }
 }
+
+extension ConnectionTracker {
+  /// Gives a confirmed connection another reply tuple, as if its binding had been chosen so: for an
+  /// instrument that follows another table's choices.
+  /// - Returns: false, and nothing changed, where no connection has `original`, or another has `reply`.
+  package mutating func rebind(_ original: Tuple, reply: Tuple, zone: UInt16 = 0) -> Bool {
+    guard let found = table.find(original, zone: zone), found.direction == .original else {
+      return false
+    }
+    return table.refile(found.record, reply: reply)
+  }
+}

@@ -214,7 +214,12 @@ extension Firewall {
       showConnection(&passage)
     }
     let passed = passesOutput(&answer, &passage, isTrackedAlready, isError: isError, &observer)
-    if passage.isTracked { _ = tracker.finish(passage.tracking, passed: passed) }
+    if passage.isTracked {
+      _ = tracker.finish(passage.tracking, passed: passed)
+    } else if isTrackedAlready && passed {
+      // Listeners hear of a connection when a packet of it leaves, though it be the answer alone.
+      tracker.tellChanges(cause.tracking)
+    }
     // To an address of the host's own it goes no further than the loopback.
     guard passed, passage.route.type != .local else { return }
     sink.emit(answer.bytes, through: passage.context.outInterface, isAnswer: true)

@@ -98,6 +98,16 @@ import Testing
     #expect(lab.sees(server.rst(seq: 0, ack: 1001)) == "INVALID")
   }
 
+  @Test func theResetThatEndsItIsCounted() {
+    let lab = TrackerLab { $0.acct = 1 }
+    let (client, server) = tcp(lan, 1000, wan, 80)
+    lab.sees(client.syn())
+    _ = lab.heard()
+    lab.sees(server.rst(seq: 0, ack: 77))
+    let counted = lab.heard().map { $0.split(separator: " ").count { $0 == "packets=1" } }
+    #expect(counted == [2])
+  }
+
   @Test func theSendersOwnRSTEndsItsSYN() {
     let lab = TrackerLab()
     let (client, _) = tcp(lan, 1000, wan, 80)

@@ -159,7 +159,10 @@ extension ConnectionTracker {
     var timeout = tcpTimeout(tcp, newState, kind)
     if !status.contains(.seenReply) {
       // Only a RST came of it: there is no connection.
-      if kind == .rst { return .close }
+      if kind == .rst {
+        count(record, direction, bytes: headers.end)
+        return .close
+      }
       // A SYN sent again does not renew the timeout, or a reused port would keep an entry for ever.
       if kind == .syn && oldState == .synSent { return .accept }
       // Picked up in mid-stream and not yet answered: no five days.

@@ -31,11 +31,11 @@
   }
 
   package final class Conformance {
-    private let kernel: KernelSide
+    private let kernels: KernelSides
     private var tally = Tally()
 
     /// Builds the router. Its namespaces end with this object, or with the process.
-    package init() throws { kernel = KernelSide(try Router()) }
+    package init() throws { kernels = KernelSides(try Router()) }
 
     /// Why it cannot run here; nil where it can.
     package static var obstacle: String? {
@@ -56,14 +56,14 @@
       CaseGenerator.all.map { ($0.name, $0.about) }
     }
 
-    package var kernelVersion: String { kernel.router.kernelVersion }
+    package var kernelVersion: String { kernels.usual.router.kernelVersion }
 
     // MARK: Cases of files
 
     /// Runs one case. Returns nil where both sides agree, else the difference in words.
     package func runFile(name: String, text: String) throws -> String? {
       let test = try ConformanceCase(name: name, text: text)
-      let run = try Lockstep(kernel, seed: 1).run(test)
+      let run = try Lockstep(kernels, seed: 1).run(test)
       return run.difference.map { Script.text(test, run, $0) }
     }
 
@@ -74,7 +74,7 @@
       -> ConformanceReport
     {
       var report = ConformanceReport()
-      let lockstep = Lockstep(kernel, seed: options.seed)
+      let lockstep = Lockstep(kernels, seed: options.seed)
       let generators = CaseGenerator.all.filter {
         options.only.isEmpty || options.only.contains($0.name)
       }

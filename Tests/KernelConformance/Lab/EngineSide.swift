@@ -19,6 +19,7 @@ private struct Leaving: PacketSink {
 struct EngineSide: ~Copyable {
   private var firewall: Firewall
   private var packet = PacketBuffer()
+  private let loopback: InterfaceID
   private let lan: InterfaceID
   private let wan: InterfaceID
 
@@ -32,34 +33,49 @@ struct EngineSide: ~Copyable {
     // A case has a handful of connections; room for more would only take time to make.
     settings.max = 1024
     settings.buckets = 1024
-    for sysctl in test.sysctls { try settings.set(sysctl.name, to: sysctl.value) }
+    for sysctl in test.sysctls where sysctl.name.hasPrefix("net.netfilter.") {
+      try settings.set(sysctl.name, to: sysctl.value)
+    }
     var firewall = try Firewall(ruleset: ruleset, host: host, settings: settings, seed: seed)
+    firewall.tracker.recordsEvents = true
+    loopback = firewall.interface(named: Port.lo.interface)
     lan = firewall.interface(named: Port.lan.interface)
     wan = firewall.interface(named: Port.wan.interface)
     self.firewall = firewall
   }
 
-  mutating func receive(_ bytes: [UInt8], _ port: Port, at time: Int64) -> Answer {
-    _ = packet.assign(bytes.rawSpan)
-    var arrival = Arrival(
-      interface: port == .lan ? lan : wan, family: bytes[0] >> 4 == 6 ? .ipv6 : .ipv4,
-      timeNanoseconds: time)
-    arrival.sourceMAC = port.farMAC
+  /// A packet that came in by a port; at `.host`, one that the router itself sends.
+  mutating func take(_ made: MadePacket, _ family: AddressFamily, at time: Int64) -> Answer {
+    _ = packet.assign(made.bytes.rawSpan)
+    let interface: InterfaceID = made.port == .lan ? lan : made.port == .wan ? wan : .none
+    var arrival = Arrival(interface: interface, family: family, timeNanoseconds: time)
+    var answer = Answer()
+    firewall.advance(to: time)
+    answer.expired = firewall.tracker.takeEvents()
     var leaving = Leaving()
     var silent = SilentObserver()
-    let outcome = firewall.receive(&packet, arrival, to: &leaving, observer: &silent)
-    var answer = Answer()
+    let outcome: PacketOutcome
+    if made.port == .host {
+      outcome = firewall.send(&packet, arrival, to: &leaving, observer: &silent)
+    } else {
+      arrival.sourceMAC = made.port.farMAC
+      switch made.frame {
+      case .unicast: break
+      case .broadcast: arrival.packetType = .broadcast
+      case .multicast: arrival.packetType = .multicast
+      // What is for another machine no host lets near its hooks: whoever captures sorts it out.
+      case .other: return answer
+      }
+      outcome = firewall.receive(&packet, arrival, to: &leaving, observer: &silent)
+    }
+    answer.events = firewall.tracker.takeEvents()
     if let state = outcome.ctState {
       answer.ctState = state.name
       if let direction = outcome.direction, state != .invalid {
         answer.ctState += direction == .original ? "/o" : "/r"
       }
     }
-    for (interface, emission) in leaving.packets {
-      var emission = emission
-      emission.port = interface == lan ? .lan : interface == wan ? .wan : .host
-      answer.emissions.append(emission)
-    }
+    answer.emissions = emissions(leaving)
     if outcome.hook == .input && outcome.verdict == .accept {
       answer.emissions.append(Emission(port: .host, bytes: packet.bytes.array))
     }
@@ -71,10 +87,29 @@ struct EngineSide: ~Copyable {
     return answer
   }
 
+  private func emissions(_ leaving: Leaving) -> [Emission] {
+    leaving.packets.map { interface, emission in
+      var emission = emission
+      emission.port = interface == lan ? .lan : interface == loopback ? .lo : .wan
+      return emission
+    }
+  }
+
+  /// What comes of time alone.
+  mutating func pass(to time: Int64) -> Answer {
+    firewall.advance(to: time)
+    return Answer()
+  }
+
   /// The table as it is at `time`.
   mutating func connections(at time: Int64) -> [Connection] {
     firewall.advance(to: time)
     return firewall.tracker.connections()
+  }
+
+  /// Takes over a binding that the kernel chose.
+  mutating func rebind(_ original: Tuple, reply: Tuple) -> Bool {
+    firewall.tracker.rebind(original, reply: reply)
   }
 
   /// The rules with their counters.

@@ -30,29 +30,48 @@
   }
 
   final class Lockstep {
-    let kernel: KernelSide
+    private let kernels: KernelSides
+    private var kernel: KernelSide
+    private var runs: UInt16 = 0
     let seed: UInt64
     private(set) var packets = 0
 
-    init(_ kernel: KernelSide, seed: UInt64) {
-      self.kernel = kernel
+    init(_ kernels: KernelSides, seed: UInt64) {
+      self.kernels = kernels
+      kernel = kernels.usual
       self.seed = seed
     }
 
     func run(_ test: ConformanceCase) throws -> Run {
+      kernel = try kernels.side(test.setup)
       try kernel.prepare(test)
       let router = kernel.router
       let rules = test.rules.isEmpty ? "" : try router.rules(test.family)
-      var engine = try EngineSide(test, rules: rules, host: router.host, seed: seed)
+      var engine = try EngineSide(
+        test, rules: rules, host: router.host(test.hostSettings), seed: seed)
       var comparison = Comparison(test)
-      let maker = PacketMaker(flows: test.flows, family: test.family)
+      // Far from those of the runs before, whose fragments may still wait.
+      runs &+= 1
+      let maker = PacketMaker(
+        flows: test.flows, family: test.family, identificationBase: runs &* 64)
       var kernelMemory = SideMemory()
       var engineMemory = SideMemory()
       var run = Run()
       for (number, step) in test.steps.enumerated() {
         if case .wait(let milliseconds) = step.kind {
           System.sleep(milliseconds: milliseconds)
-          continue
+          var answer = Answer()
+          try kernel.collect(&answer, nil)
+          let mine = engine.pass(to: System.now())
+          let findings = comparison.findings(kernel: answer, engine: mine, sent: ([], []))
+          if findings.isEmpty && answer.emissions.isEmpty { continue }
+          run.exchanges.append(
+            Exchange(
+              step: number, sent: MadePacket(port: .host, bytes: []), kernel: answer,
+              engine: mine, table: engine.connections(at: System.now())))
+          if findings.isEmpty { continue }
+          run.difference = Difference(step: number, findings: findings)
+          return run
         }
         guard let sent = maker.packet(step, number: number, kernelMemory),
           let mine = maker.packet(step, number: number, engineMemory)
@@ -64,19 +83,26 @@
         }
         packets += 1
         let time = System.now()
-        var answer = try kernel.send(sent.bytes, sent.port)
-        let engineAnswer = engine.receive(mine.bytes, mine.port, at: time)
-        let table = engine.connections(at: System.now())
+        var answer = try kernel.send(sent, test.family)
+        let engineAnswer = engine.take(mine, test.family, at: time)
+        comparison.renaming.beginPacket()
+        var table = engine.connections(at: System.now())
+        if comparison.translates { try takeOverChoices(&comparison, &engine, &table) }
         let both = (kernel: sent.bytes, engine: mine.bytes)
+        let before = comparison
         var findings = try self.findings(&comparison, answer, engineAnswer, both, table)
         if !findings.isEmpty {
           // Perhaps the router was not done yet.
           try kernel.wait(for: &answer, sent.port)
-          findings = try self.findings(
-            &comparison, answer, engineAnswer, both, engine.connections(at: System.now()))
+          comparison = before
+          table = engine.connections(at: System.now())
+          if comparison.translates { try takeOverChoices(&comparison, &engine, &table) }
+          findings = try self.findings(&comparison, answer, engineAnswer, both, table)
         }
         kernelMemory.note(step, sent, answer.emissions)
-        engineMemory.note(step, mine, engineAnswer.emissions)
+        // What is the same but for a choice is what the kernel sent, from now on.
+        let mineOut = findings.isEmpty ? answer.emissions : engineAnswer.emissions
+        engineMemory.note(step, mine, mineOut)
         run.exchanges.append(
           Exchange(
             step: number, sent: sent, kernel: answer, engine: engineAnswer, table: table))
@@ -95,7 +121,6 @@
       _ comparison: inout Comparison, _ kernelAnswer: Answer, _ engineAnswer: Answer,
       _ sent: (kernel: [UInt8], engine: [UInt8]), _ table: [Connection]
     ) throws -> [Finding] {
-      if comparison.translates { comparison.renaming.update(table) }
       var findings = comparison.findings(
         kernel: kernelAnswer, engine: engineAnswer, sent: sent)
       var known: Set<Tuple> = []
@@ -121,6 +146,20 @@
         }
       }
       return findings
+    }
+
+    /// Where NAT chose by chance, Weir goes on with what the kernel chose.
+    private func takeOverChoices(
+      _ comparison: inout Comparison, _ engine: inout EngineSide, _ table: inout [Connection]
+    ) throws {
+      for connection in table where comparison.renaming.isUnsettled(connection) {
+        guard let entry = try kernel.router.table.entry(connection.original),
+          let reply = comparison.renaming.tupleToTakeOver(
+            kernel: entry, engine: connection, table: table)
+        else { continue }
+        guard engine.rebind(connection.original, reply: reply) else { continue }
+        table = engine.connections(at: System.now())
+      }
     }
 
     /// Each rule's packets and bytes, at the end of a case.

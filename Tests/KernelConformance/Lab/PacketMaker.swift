@@ -8,6 +8,7 @@ import Wire
 struct MadePacket: Hashable {
   var port: Port
   var bytes: [UInt8]
+  var frame = IPLayer.Frame.unicast
 }
 
 /// Where the fields compared and rewritten lie in a packet; nil where it is not a whole one.
@@ -88,12 +89,12 @@ struct SideMemory {
     left[Key(flow: flow, direction: direction)]
   }
 
-  /// Keeps the packet that left on the other port than it came in by, if one did.
+  /// Keeps the packet that left on another port than it came in by, or was delivered, if one was.
   mutating func note(_ step: Step, _ sent: MadePacket, _ emissions: [Emission]) {
     if case .error = step.kind { return }
     guard let shape = PacketShape(sent.bytes) else { return }
     let onward = emissions.first {
-      $0.port == sent.port.other
+      $0.port != sent.port && $0.port != .lo
         && PacketShape($0.bytes).map { $0.protocolNumber == shape.protocolNumber } ?? false
     }
     if let onward { left[Key(flow: step.flow, direction: step.direction)] = onward }
@@ -103,17 +104,31 @@ struct SideMemory {
 struct PacketMaker {
   let flows: [Flow]
   let family: AddressFamily
+  /// Added to the identification of packets of which a step tells one.
+  var identificationBase: UInt16 = 0
 
   /// - Parameter number: the step's, which tells packets apart that are alike otherwise.
   /// - Returns: nil for a step that sends nothing.
   func packet(_ step: Step, number: Int, _ memory: SideMemory) -> MadePacket? {
+    // The pieces of one packet are cut from the same one.
+    let number = step.ip.piece == nil ? number : Int(step.ip.identification ?? 0)
+    guard var packet = plainPacket(step, number: number, memory) else { return nil }
+    packet.bytes = step.ip.applied(
+      to: packet.bytes, family, identificationBase: identificationBase)
+    packet.frame = step.ip.frame
+    return packet
+  }
+
+  private func plainPacket(_ step: Step, number: Int, _ memory: SideMemory) -> MadePacket? {
     let ip = IPFields(
       hopLimit: step.hopLimit ?? 64, identification: UInt32(truncatingIfNeeded: number + 1))
     if case .wait = step.kind { return nil }
     if case .error(let error) = step.kind { return self.error(error, step, number, ip, memory) }
-    let (port, source, destination) = ends(step, memory)
-    // What the router itself would have to answer nobody sends in its place.
-    for side in [Port.lan, .wan] where source.address == Network.router(side, family) { return nil }
+    var (port, source, destination) = ends(step, memory)
+    // What the router itself would have to send nobody sends in its place.
+    if port != .host && Network.isRouter(source.address, family) { return nil }
+    source.address = step.ip.source ?? source.address
+    destination.address = step.ip.destination ?? destination.address
     switch step.kind {
     case .tcp(let tcp):
       return MadePacket(
@@ -141,7 +156,7 @@ struct PacketMaker {
     let flow = flows[step.flow]
     if step.direction == .original { return (flow.port, flow.source, flow.destination) }
     guard let seen = memory.last(step.flow, .original), let shape = PacketShape(seen.bytes) else {
-      return (flow.port.other, flow.destination, flow.source)
+      return (Network.side(of: flow.destination.address, family), flow.destination, flow.source)
     }
     let span = seen.bytes.rawSpan
     var sourcePort: UInt16 = 0
@@ -213,7 +228,7 @@ struct PacketMaker {
     _ error: ErrorStep, _ step: Step, _ number: Int, _ ip: IPFields, _ memory: SideMemory
   ) -> MadePacket? {
     var quote: [UInt8]
-    let port: Port
+    var port: Port?
     if let seen = memory.last(step.flow, step.direction) {
       quote = seen.bytes
       port = seen.port
@@ -224,9 +239,8 @@ struct PacketMaker {
       case .udp: plain.kind = .udp(UDPStep())
       case .echo: plain.kind = .echo(EchoStep())
       }
-      guard let packet = packet(plain, number: number, memory) else { return nil }
+      guard let packet = plainPacket(plain, number: number, memory) else { return nil }
       quote = packet.bytes
-      port = packet.port.other
     }
     guard let shape = PacketShape(quote) else { return nil }
     // Longer ones the cable would not carry.
@@ -237,7 +251,7 @@ struct PacketMaker {
       to: Endpoint(shape.source, family), type: error.type, code: error.code, rest: error.rest,
       quoting: quote, quotedLength: quote.count, ip)
     if error.hasBadChecksum { PacketMaker.spoil(&bytes, at: ICMPField.checksum) }
-    return MadePacket(port: port, bytes: bytes)
+    return MadePacket(port: port ?? Network.side(of: shape.destination, family), bytes: bytes)
   }
 }
 

@@ -1,241 +1,174 @@
-// Ports that NAT chose. Both sides choose at random from the same set, so what one calls 1024 the other
-// may call 41000: a packet of Weir's is rewritten into the kernel's ports, checksums following, and must
-// then be the kernel's byte for byte.
+// Addresses and ports that NAT chose. Both sides choose by secrets of their own from the same set: what
+// one calls port 1024 the other may call 41000. Where a new connection differs by such a choice alone, and
+// both choices are lawful, Weir takes over the kernel's, so that from then on both sides' packets and
+// tables are the same to the bit; only the packet that brought the choice is rewritten to be compared.
 
 import Conntrack
+import NAT
 import Wire
 
-/// Which port of Weir's stands for which of the kernel's, learnt as they appear. One to one for each
-/// address, peer and peer's port.
 struct Renaming {
-  private struct End: Hashable {
-    var protocolNumber: UInt8
-    var address: IPAddress
-    var peer: IPAddress
-    /// 0 for echo identifiers, which both ends share.
-    var peerPort: UInt16
-  }
+  private let choices: [NATChoice]
+  /// Weir's tuples of connections begun by the current packet, and the kernel's for them.
+  private var taken: [Tuple: Tuple] = [:]
+  /// Connections whose bindings have been compared.
+  private var settled: Set<UInt32> = []
+  /// Which address each side chose for whom: the same again, as long as it chooses by a hash.
+  private var kernelHash: [AddressChoice: IPAddress] = [:]
+  private var engineHash: [AddressChoice: IPAddress] = [:]
 
-  private struct Name: Hashable {
-    var end: End
-    var port: UInt16
+  private struct AddressChoice: Hashable {
+    var choice: NATChoice
+    var source: IPAddress
+    /// Nil with `--persistent`.
+    var destination: IPAddress?
   }
-
-  private var kernels: [Name: UInt16] = [:]
-  private var engines: [Name: UInt16] = [:]
-  /// Which connection of Weir's each name of Weir's belongs to now, and belonged to when it was learnt.
-  private var holders: [Name: UInt32] = [:]
-  private var learntFrom: [Name: UInt32] = [:]
-  /// Port ranges that the rules give.
-  private let ranges: [ClosedRange<UInt16>]
 
   init(_ test: ConformanceCase) {
-    ranges = test.rules.flatMap { Renaming.ranges($0) }
+    choices = test.rules.compactMap { NATChoice(rule: $0, test.family) }
   }
 
-  /// `--to-ports 2000-2007`, `--to-source 198.51.100.50:5000-5003`.
-  private static func ranges(_ rule: String) -> [ClosedRange<UInt16>] {
-    let words = rule.split(separator: " ")
-    return words.indices.dropLast().compactMap { index in
-      let isPorts = words[index] == "--to-ports"
-      guard isPorts || ["--to-source", "--to-destination"].contains(words[index]) else {
-        return nil
-      }
-      let value = words[index + 1]
-      guard isPorts || value.contains("]:") || !value.contains("[") && value.contains(".") else {
-        return nil
-      }
-      let last = isPorts ? value : value.split(separator: ":").dropFirst().last ?? ""
-      let numbers = last.split(separator: "-").compactMap { UInt16($0) }
-      guard let low = numbers.first, let high = numbers.last, low <= high else { return nil }
-      return low...high
+  /// The next packet is about to be compared.
+  mutating func beginPacket() { taken = [:] }
+
+  // MARK: New connections
+
+  /// Whether this connection of Weir's has not been looked at yet.
+  func isUnsettled(_ connection: Connection) -> Bool { !settled.contains(connection.id) }
+
+  /// The kernel's reply tuple, for Weir to take over; nil where the two are the same, or where they
+  /// differ in what NAT does not choose by chance.
+  mutating func tupleToTakeOver(
+    kernel: Connection, engine: Connection, table: [Connection]
+  ) -> Tuple? {
+    settled.insert(engine.id)
+    guard kernel.original == engine.original, kernel.reply != engine.reply,
+      isLawful(kernel.reply, engine.reply, engine.original),
+      !sharesSource(engine, table, engine.reply), !sharesSource(engine, table, kernel.reply)
+    else { return nil }
+    taken[engine.reply] = kernel.reply
+    if let mine = engine.reply.inverted { taken[mine] = kernel.reply.inverted }
+    return kernel.reply
+  }
+
+  /// A source that NAT has translated for one connection is translated the same way for the next where
+  /// it can be: then there was no choice.
+  private func sharesSource(
+    _ engine: Connection, _ table: [Connection], _ reply: Tuple
+  ) -> Bool {
+    guard let onward = reply.inverted else { return false }
+    return table.contains { other in
+      guard other.id != engine.id, other.original.source == engine.original.source,
+        other.original.sourcePort == engine.original.sourcePort,
+        other.original.protocolNumber == engine.original.protocolNumber,
+        let its = other.reply.inverted
+      else { return false }
+      return its.source == onward.source && its.sourcePort == onward.sourcePort
+        && (its.source != other.original.source || its.sourcePort != other.original.sourcePort)
     }
   }
 
-  /// Whether the kernel could have chosen `engine` where it chose `kernel`: the same range of a rule,
-  /// or the same class of ports.
-  private func isOfSameSet(_ kernel: UInt16, _ engine: UInt16, isEcho: Bool) -> Bool {
-    if isEcho { return true }
-    for range in ranges where range.contains(kernel) && range.contains(engine) { return true }
-    let classes: [ClosedRange<UInt16>] = [1...511, 600...1023, 1024...65_535]
-    return classes.contains { $0.contains(kernel) && $0.contains(engine) }
-  }
-
-  /// Takes note of Weir's connections as they are now: a name is free again when the connection it was
-  /// learnt from is gone.
-  mutating func update(_ connections: [Connection]) {
-    holders.removeAll(keepingCapacity: true)
-    for connection in connections {
-      for tuple in [connection.original, connection.reply] {
-        holders[Name(end: Renaming.end(tuple, ofSource: true), port: tuple.sourcePort)] =
-          connection.id
-        if Renaming.isICMP(tuple) { continue }
-        holders[Name(end: Renaming.end(tuple, ofSource: false), port: tuple.destinationPort)] =
-          connection.id
-      }
+  /// Whether two reply tuples of one connection differ in nothing but what could have been chosen
+  /// either way.
+  private mutating func isLawful(_ kernel: Tuple, _ engine: Tuple, _ original: Tuple) -> Bool {
+    guard kernel.protocolNumber == engine.protocolNumber, kernel.family == engine.family,
+      isLawful(.source, kernel.destination, engine.destination, original),
+      isLawful(.destination, kernel.source, engine.source, original)
+    else { return false }
+    if Renaming.isICMP(original) {
+      return kernel.destinationPort == engine.destinationPort
+        && isLawfulPort(nil, kernel.sourcePort, engine.sourcePort, original)
     }
+    return isLawfulPort(.source, kernel.destinationPort, engine.destinationPort, original)
+      && isLawfulPort(.destination, kernel.sourcePort, engine.sourcePort, original)
   }
 
-  private mutating func forgetIfStale(_ name: Name) {
-    guard let kernel = kernels[name] else { return }
-    if let holder = holders[name], holder == learntFrom[name] { return }
-    kernels[name] = nil
-    engines[Name(end: name.end, port: kernel)] = nil
-  }
-
-  private mutating func isSame(_ end: End, kernel: UInt16, engine: UInt16, isEcho: Bool) -> Bool {
-    let mine = Name(end: end, port: engine)
-    let its = Name(end: end, port: kernel)
-    if kernels[mine] == kernel { return true }
-    forgetIfStale(mine)
-    if let other = engines[its] { forgetIfStale(Name(end: end, port: other)) }
-    guard kernels[mine] == nil && engines[its] == nil else { return false }
+  /// The address of one end: the same, or of one range, and then always the same for the same two hosts.
+  private mutating func isLawful(
+    _ kind: NATKind, _ kernel: IPAddress, _ engine: IPAddress, _ original: Tuple
+  ) -> Bool {
     if kernel == engine { return true }
-    guard isOfSameSet(kernel, engine, isEcho: isEcho) else { return false }
-    kernels[mine] = kernel
-    engines[its] = engine
-    learntFrom[mine] = holders[mine]
-    return true
+    for choice in choices where choice.kind == kind {
+      guard let addresses = choice.addresses, addresses.contains(kernel),
+        addresses.contains(engine)
+      else { continue }
+      let key = AddressChoice(
+        choice: choice, source: original.source,
+        destination: choice.isPersistent ? nil : original.destination)
+      guard kernelHash[key] ?? kernel == kernel, engineHash[key] ?? engine == engine else {
+        return false
+      }
+      kernelHash[key] = kernel
+      engineHash[key] = engine
+      return true
+    }
+    return false
   }
 
-  // MARK: Tuples
+  /// - Parameter kind: nil for the identifier of an echo, which has no end.
+  private func isLawfulPort(
+    _ kind: NATKind?, _ kernel: UInt16, _ engine: UInt16, _ original: Tuple
+  ) -> Bool {
+    if kernel == engine { return true }
+    let ranges = choices.compactMap { choice in
+      choice.protocolNumber == original.protocolNumber && (kind == nil || choice.kind == kind)
+        ? choice.ports : nil
+    }
+    if ranges.contains(where: { $0.contains(engine) }) {
+      return ranges.contains { $0.contains(engine) && $0.contains(kernel) }
+    }
+    if kind == .destination { return false }
+    if kind == nil { return true }
+    // A port that gives way stays in its class.
+    let classes: [ClosedRange<UInt16>] = [1...511, 600...1023, 1024...65_535]
+    let mine = original.sourcePort < 512 ? 0 : original.sourcePort < 1024 ? 1 : 2
+    return classes[mine].contains(kernel) && classes[mine].contains(engine)
+  }
 
-  private static func isICMP(_ tuple: Tuple) -> Bool {
+  static func isICMP(_ tuple: Tuple) -> Bool {
     tuple.protocolNumber == IPProtocolNumber.icmp || tuple.protocolNumber == IPProtocolNumber.icmpv6
   }
 
-  /// For an echo identifier the two ends are one.
-  private static func end(_ tuple: Tuple, ofSource: Bool) -> End {
-    if isICMP(tuple) {
-      return End(
-        protocolNumber: tuple.protocolNumber, address: min(tuple.source, tuple.destination),
-        peer: max(tuple.source, tuple.destination), peerPort: 0)
+  // MARK: The packet that brought the choice
+
+  /// A tuple of Weir's, as the kernel has it.
+  func kernelTuple(_ tuple: Tuple) -> Tuple { taken[tuple] ?? tuple }
+
+  /// Whether two tuples are the same but for what NAT chose.
+  func isSame(kernel: Tuple, engine: Tuple) -> Bool {
+    kernel == engine || taken[engine] == kernel
+  }
+
+  /// `engine` as the kernel would have sent it, had it chosen the same; nil where the packet is not of a
+  /// connection with a choice.
+  func rewritten(_ engine: [UInt8]) -> [UInt8]? {
+    if taken.isEmpty { return nil }
+    var headers = PacketHeaders()
+    var packet = PacketBuffer()
+    guard packet.assign(engine.rawSpan),
+      PacketHeaders.decode(packet.bytes, into: &headers) == nil
+    else { return nil }
+    for (mine, its) in taken where mine.source == headers.source {
+      guard mine.destination == headers.destination,
+        mine.protocolNumber == headers.transportProtocol,
+        headers.transportOffset < 0 || Renaming.hasPorts(of: mine, packet.bytes, headers)
+      else { continue }
+      guard NATRewriter.rewrite(&packet, &headers, toward: its) else { continue }
+      return packet.bytes.array
     }
-    return ofSource
-      ? End(
-        protocolNumber: tuple.protocolNumber, address: tuple.source, peer: tuple.destination,
-        peerPort: tuple.destinationPort)
-      : End(
-        protocolNumber: tuple.protocolNumber, address: tuple.destination, peer: tuple.source,
-        peerPort: tuple.sourcePort)
+    return nil
   }
 
-  /// A tuple of Weir's, with the kernel's ports as far as they are known.
-  func kernelTuple(_ tuple: Tuple) -> Tuple {
-    var renamed = tuple
-    if let port = kernels[Name(end: Renaming.end(tuple, ofSource: true), port: tuple.sourcePort)] {
-      renamed.sourcePort = port
-    } else if !Renaming.isICMP(tuple),
-      let port = kernels[
-        Name(end: Renaming.end(tuple, ofSource: false), port: tuple.destinationPort)]
-    {
-      renamed.destinationPort = port
-    }
-    return renamed
-  }
-
-  /// Whether two tuples are the same but for ports that NAT chose.
-  mutating func isSame(kernel: Tuple, engine: Tuple) -> Bool {
-    if kernel == engine { return true }
-    var bare = engine
-    bare.sourcePort = kernel.sourcePort
-    bare.destinationPort = kernel.destinationPort
-    guard bare == kernel else { return false }
-    if Renaming.isICMP(kernel) {
-      return kernel.destinationPort == engine.destinationPort
-        && isSame(
-          Renaming.end(kernel, ofSource: true), kernel: kernel.sourcePort,
-          engine: engine.sourcePort, isEcho: true)
-    }
-    return isSame(
-      Renaming.end(kernel, ofSource: true), kernel: kernel.sourcePort, engine: engine.sourcePort,
-      isEcho: false)
-      && isSame(
-        Renaming.end(kernel, ofSource: false), kernel: kernel.destinationPort,
-        engine: engine.destinationPort, isEcho: false)
-  }
-
-  // MARK: Packets
-
-  /// `engine` as the kernel would have sent it, had it chosen the same ports as `kernel` shows; nil
-  /// where these are no ports it may have chosen.
-  mutating func rewritten(_ engine: [UInt8], as kernel: [UInt8]) -> [UInt8]? {
-    guard engine.count == kernel.count else { return nil }
-    var packet = engine
-    return rewrite(&packet, 0, kernel[...], checksumAbove: nil) ? packet : nil
-  }
-
-  /// - Parameters:
-  ///   - start: where the packet, or the quote, begins.
-  ///   - checksumAbove: the checksum of the ICMP error that quotes it.
-  private mutating func rewrite(
-    _ packet: inout [UInt8], _ start: Int, _ kernel: ArraySlice<UInt8>, checksumAbove: Int?
+  private static func hasPorts(
+    of tuple: Tuple, _ bytes: RawSpan, _ headers: PacketHeaders
   ) -> Bool {
-    let mine = Array(packet[start...])
-    let its = Array(kernel)
-    guard let shape = PacketShape(mine), let other = PacketShape(its),
-      shape.offset == other.offset, shape.protocolNumber == other.protocolNumber,
-      shape.source == other.source, shape.destination == other.destination
-    else { return false }
-    let at = shape.offset
-    if shape.hasPorts, mine.count >= at + 4 {
-      var tuple = Tuple(
-        source: shape.source, destination: shape.destination,
-        sourcePort: mine.rawSpan.uint16(at: at), destinationPort: mine.rawSpan.uint16(at: at + 2),
-        protocolNumber: shape.protocolNumber, family: shape.family)
-      let engine = tuple
-      tuple.sourcePort = its.rawSpan.uint16(at: at)
-      tuple.destinationPort = its.rawSpan.uint16(at: at + 2)
-      guard isSame(kernel: tuple, engine: engine) else { return false }
-      let isTCP = shape.protocolNumber == IPProtocolNumber.tcp
-      let checksum = at + (isTCP ? TCPField.checksum : UDPField.checksum)
-      for (offset, port) in [(at, tuple.sourcePort), (at + 2, tuple.destinationPort)] {
-        Renaming.replace(
-          &packet, start + offset, port,
-          checksum: mine.count >= checksum + 2 ? start + checksum : nil, above: checksumAbove,
-          mayBeAbsent: !isTCP)
-      }
-    } else if shape.isEcho(mine) {
-      let field = at + ICMPField.identifier
-      let kernelID = its.rawSpan.uint16(at: field)
-      let tuple = Tuple(
-        source: shape.source, destination: shape.destination, sourcePort: 0, destinationPort: 0,
-        protocolNumber: shape.protocolNumber, family: shape.family)
-      guard
-        isSame(
-          Renaming.end(tuple, ofSource: true), kernel: kernelID,
-          engine: mine.rawSpan.uint16(at: field), isEcho: true)
-      else { return false }
-      Renaming.replace(
-        &packet, start + field, kernelID, checksum: start + at + ICMPField.checksum,
-        above: checksumAbove, mayBeAbsent: false)
-    } else if shape.isICMPError(mine), checksumAbove == nil, mine.count > at + 8 {
-      // A quote too short to be a packet has no ports either.
-      guard PacketShape(Array(mine[(at + 8)...])) != nil else { return true }
-      return rewrite(
-        &packet, start + at + 8, its[(at + 8)...],
-        checksumAbove: start + at + ICMPField.checksum)
+    let at = headers.transportOffset
+    if isICMP(tuple) {
+      return headers.end >= at + 8 && bytes.uint16(at: at + 4) == tuple.sourcePort
     }
-    return true
-  }
-
-  private static func replace(
-    _ packet: inout [UInt8], _ at: Int, _ value: UInt16, checksum: Int?, above: Int?,
-    mayBeAbsent: Bool
-  ) {
-    let old = packet.rawSpan.uint16(at: at)
-    if old == value { return }
-    packet.store16(value, at: at)
-    if let above { update(&packet, above, old, value) }
-    guard let checksum else { return }
-    let before = packet.rawSpan.uint16(at: checksum)
-    if mayBeAbsent && before == 0 { return }
-    update(&packet, checksum, old, value)
-    if let above { update(&packet, above, before, packet.rawSpan.uint16(at: checksum)) }
-  }
-
-  private static func update(_ packet: inout [UInt8], _ at: Int, _ old: UInt16, _ new: UInt16) {
-    packet.store16(
-      InternetChecksum.updated(packet.rawSpan.uint16(at: at), from: old, to: new), at: at)
+    let hasNone = tuple.sourcePort == 0 && tuple.destinationPort == 0
+    return hasNone
+      || headers.end >= at + 4 && bytes.uint16(at: at) == tuple.sourcePort
+        && bytes.uint16(at: at + 2) == tuple.destinationPort
   }
 }

@@ -18,6 +18,7 @@
       try shorten(\.steps, of: &best)
       try shorten(\.rules, of: &best)
       try shorten(\.sysctls, of: &best)
+      try shorten(\.setup, of: &best)
       try simplify(&best)
       try shorten(\.steps, of: &best)
       dropUnusedFlows(&best)
@@ -63,6 +64,21 @@
 
     private static let changes: [@Sendable (inout Step) -> Void] = [
       { $0.hopLimit = nil },
+      { $0.ip = IPLayer() },
+      { $0.ip.trafficClass = 0 },
+      { $0.ip.flowLabel = 0 },
+      { $0.ip.dontFragment = false },
+      { $0.ip.options = [] },
+      { $0.ip.extensions = [] },
+      { $0.ip.extensions = Array($0.ip.extensions.dropFirst()) },
+      { $0.ip.extensions = Array($0.ip.extensions.dropLast()) },
+      { $0.ip.edits = [] },
+      { $0.ip.cut = nil },
+      { $0.ip.trailing = 0 },
+      { $0.ip.hasBadChecksum = false },
+      { $0.ip.source = nil },
+      { $0.ip.destination = nil },
+      { $0.ip.frame = .unicast },
       { step in
         switch step.kind {
         case .tcp(var tcp):

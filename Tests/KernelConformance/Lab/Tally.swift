@@ -11,6 +11,7 @@ struct Tally {
   var transitions: [String: Int] = [:]
   var nat: [String: Int] = [:]
   var targets: [String: Int] = [:]
+  var events: [String: Int] = [:]
   var emitted = 0
 
   #if os(Linux)
@@ -31,6 +32,7 @@ struct Tally {
         protocols["\(family) \(kind)", default: 0] += 1
         states[exchange.kernel.ctState, default: 0] += 1
         emitted += exchange.kernel.emissions.count
+        for event in exchange.kernel.events { events["\(event.kind)", default: 0] += 1 }
         for connection in exchange.table {
           if case .tcp(let state) = connection.protocolState {
             let old = before[connection.original]
@@ -73,7 +75,7 @@ struct Tally {
     }
     return [
       list("packets sent", protocols), "packets that came out: \(emitted)",
-      list("ctstate", states),
+      list("ctstate", states), list("events", events),
       list("TCP flag combinations (\(flags.count))", flags),
       list("TCP state transitions (\(transitions.count))", transitions),
       list("translated connections", nat), list("rules set, by target", targets),

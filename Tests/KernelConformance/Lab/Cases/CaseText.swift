@@ -3,10 +3,13 @@
 //   family ipv4
 //   sysctl net.netfilter.nf_conntrack_tcp_loose 0
 //   rule -t nat -A POSTROUTING -o wan0 -j MASQUERADE
+//   router route add prohibit 192.0.2.0/28
 //   flow 1 tcp lan 10.0.1.2:1000 198.51.100.2:80
 //   1 > tcp S seq 100 win 64240 options 020405b4
 //   1 < tcp SA seq 5000 ack 101
 //   1 > error 3/1 rest 0 quote 28 flip 12 255 from 203.0.113.1
+//   1 > udp length 40 id 7 piece 0-24
+//   1 > udp length 8 headers 0:0502000001000000,60:0104 edit 4:ffff cut 60 (any kind: see IPLayer.swift)
 //   wait 1500
 
 import Conntrack
@@ -46,6 +49,7 @@ func hexText(_ bytes: some Sequence<UInt8>) -> String {
 extension ConformanceCase {
   var text: String {
     var lines = ["family \(family == .ipv4 ? "ipv4" : "ipv6")"]
+    lines += setup.map { "router \($0)" }
     lines += sysctls.map { "sysctl \($0.name) \($0.value)" }
     lines += rules.map { "rule \($0)" }
     for (index, flow) in flows.enumerated() {
@@ -75,6 +79,7 @@ extension Step {
     case .error(let error): words = error.words(family)
     }
     if let hopLimit { words.append("ttl \(hopLimit)") }
+    words += ip.words(family)
     return "\(flow + 1) \(direction == .original ? ">" : "<") " + words.joined(separator: " ")
   }
 }
@@ -120,13 +125,14 @@ extension ConformanceCase {
       case ("family", 2): family = words[1] == "ipv6" ? .ipv6 : .ipv4
       case ("sysctl", 3):
         sysctls.append(Sysctl(name: String(words[1]), value: String(words[2])))
+      case ("router", 2...): setup.append(words.dropFirst().joined(separator: " "))
       case ("rule", 3...): rules.append(words.dropFirst().joined(separator: " "))
       case ("wait", 2): steps.append(Step(kind: .wait(Int(words[1]) ?? 0)))
       case ("flow", 6):
         guard let kind = Flow.Kind(rawValue: String(words[2])),
           let port = Port(rawValue: String(words[3])), let source = Endpoint(words[4]),
           let destination = Endpoint(words[5]), words[1] == "\(flows.count + 1)"
-        else { throw fail("expected `flow NUMBER tcp|udp|echo lan|wan SOURCE DESTINATION`") }
+        else { throw fail("expected `flow NUMBER tcp|udp|echo lan|wan|host SOURCE DESTINATION`") }
         flows.append(Flow(kind: kind, port: port, source: source, destination: destination))
       case (_, 3...):
         guard let flow = Int(first), flows.indices.contains(flow - 1),
@@ -165,7 +171,7 @@ extension Step {
         kind: .tcp(
           TCPStep(
             flags: flags, sequence: number("seq", 0), acknowledgement: number("ack", 0),
-            window: number("win", 65_535), options: Step.bytes(values["options"] ?? ""),
+            window: number("win", 65_535), options: hexBytes(values["options"] ?? ""),
             length: number("length", 0), hasBadChecksum: isBad,
             dataOffset: values["dataoffset"].flatMap { UInt8($0) })))
     case "udp":
@@ -194,12 +200,7 @@ extension Step {
     default: return nil
     }
     hopLimit = values["ttl"].flatMap { UInt8($0) }
-  }
-
-  private static func bytes(_ hex: Substring) -> [UInt8] {
-    let digits = Array(hex)
-    return stride(from: 0, to: digits.count - 1, by: 2).compactMap {
-      UInt8(String(digits[$0...$0 + 1]), radix: 16)
-    }
+    guard let ip = IPLayer(values, family) else { return nil }
+    self.ip = ip
   }
 }

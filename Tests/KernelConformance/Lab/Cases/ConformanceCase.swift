@@ -32,6 +32,8 @@ struct Step: Hashable {
   var direction = Direction.original
   /// Nil: 64.
   var hopLimit: UInt8?
+  /// Nothing but the usual, as a rule.
+  var ip = IPLayer()
 }
 
 struct TCPStep: Hashable {
@@ -87,11 +89,19 @@ struct ConformanceCase: Hashable {
 
   var name = ""
   var family = AddressFamily.ipv4
+  /// Lines for `ip -batch` that make this case's router another than the usual one, which is built
+  /// anew for them. The word `fresh` alone: built for this case only.
+  var setup: [String] = []
   var sysctls: [Sysctl] = []
   /// `-t nat -A POSTROUTING -j MASQUERADE`. A line `-t nat` alone makes the table.
   var rules: [String] = []
   var flows: [Flow] = []
   var steps: [Step] = []
+
+  /// Those settings that are the machine's, not conntrack's, as text.
+  var hostSettings: [String] {
+    sysctls.filter { !$0.name.hasPrefix("net.netfilter.") }.map { "\($0.name)=\($0.value)" }
+  }
 
   var translates: Bool { rules.contains { $0.hasPrefix("-t nat") } }
 

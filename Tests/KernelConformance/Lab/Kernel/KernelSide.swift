@@ -4,9 +4,29 @@
   import Conntrack
   import Wire
 
+  /// One kernel side for each kind of router that cases ask for.
+  final class KernelSides {
+    private static let most = 16
+    let usual: KernelSide
+    private var others: [[String]: KernelSide] = [:]
+
+    init(_ router: Router) { usual = KernelSide(router) }
+
+    func side(_ setup: [String]) throws -> KernelSide {
+      if setup.isEmpty { return usual }
+      if setup.contains("fresh") { return KernelSide(try Router(setup: setup)) }
+      if let known = others[setup] { return known }
+      if others.count >= KernelSides.most { others = [:] }
+      let side = KernelSide(try Router(setup: setup))
+      others[setup] = side
+      return side
+    }
+  }
+
   final class KernelSide {
     let router: Router
-    private var changedSysctls: [String] = []
+    /// Those the last case has changed, and what they were.
+    private var changedSysctls: [ConformanceCase.Sysctl] = []
     private var rulesNow = ""
     private var tablesNow: Set<Substring> = []
     private var family = AddressFamily.ipv4
@@ -17,17 +37,13 @@
 
     /// Makes the router what the case wants, with an empty table.
     func prepare(_ test: ConformanceCase) throws {
-      let usual = ConntrackSettings()
-      for name in changedSysctls {
-        guard let entry = ConntrackSettings.entries.first(where: { $0.name == name }) else {
-          continue
-        }
-        let value = usual[keyPath: entry.path]
-        try router.setSysctl(
-          name, String(entry.unit == .seconds ? value / 1_000_000_000 : value))
+      for sysctl in changedSysctls.reversed() { try router.setSysctl(sysctl.name, sysctl.value) }
+      changedSysctls = []
+      for sysctl in test.sysctls {
+        changedSysctls.append(
+          ConformanceCase.Sysctl(name: sysctl.name, value: try router.sysctl(sysctl.name)))
+        try router.setSysctl(sysctl.name, sysctl.value)
       }
-      changedSysctls = test.sysctls.map(\.name)
-      for sysctl in test.sysctls { try router.setSysctl(sysctl.name, sysctl.value) }
       // Setting the rules anew also sets their counters to zero.
       let text = test.rulesText
       if !(text.isEmpty && rulesNow.isEmpty) {
@@ -45,25 +61,29 @@
       if try router.table.count() > 0 { try router.table.flush() }
       _ = try router.receive()
       _ = try router.log.read()
+      _ = try router.events.read()
     }
 
-    func send(_ packet: [UInt8], _ port: Port) throws -> Answer {
-      try router.send(packet, port)
+    func send(_ packet: MadePacket, _ family: AddressFamily) throws -> Answer {
+      try router.send(packet, family)
       var answer = Answer()
-      try collect(&answer, port)
+      try collect(&answer, packet.port)
       return answer
     }
 
     /// Adds what has come meanwhile.
-    func collect(_ answer: inout Answer, _ port: Port) throws {
+    ///
+    /// - Parameter port: where the packet was sent whose ctstate is asked for.
+    func collect(_ answer: inout Answer, _ port: Port?) throws {
       for record in try router.log.read() {
         if record.text == "INPUT" {
           answer.emissions.append(Emission(port: .host, bytes: record.packet))
-        } else if answer.ctState == "none", record.inInterface == router.index(port) {
+        } else if let port, answer.ctState == "none", record.inInterface == router.index(port) {
           answer.ctState = record.text
         }
       }
       answer.emissions += try router.receive()
+      answer.events += try router.events.read()
       answer.sort()
     }
 

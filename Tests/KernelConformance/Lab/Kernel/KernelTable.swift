@@ -153,8 +153,11 @@
     }
 
     private static func connection(_ message: NetlinkMessage) -> Connection? {
-      guard message.type == Ask.newEntry else { return nil }
-      let attributes = message.attributes
+      message.type == Ask.newEntry ? connection(message.attributes) : nil
+    }
+
+    /// An entry as its attributes tell it; what they leave out is as it is in a new `Connection`.
+    static func connection(_ attributes: NetlinkAttributes) -> Connection {
       var connection = Connection(
         original: tuple(attributes.nest(1)), reply: tuple(attributes.nest(2)))
       connection.status = ConnectionStatus(rawValue: UInt32(attributes.number(3) ?? 0))
@@ -167,6 +170,19 @@
       }
       connection.originalCounters = counters(attributes, 9)
       connection.replyCounters = counters(attributes, 10)
+      connection.helperName = attributes.nest(5).text(1)
+      if let zone = attributes.number(18) {
+        connection.zone = UInt16(zone)
+      } else {
+        for (direction, type) in [(ZoneDirection.original, UInt16(1)), (.reply, 2)] {
+          guard let zone = attributes.nest(type).number(3) else { continue }
+          connection.zone = UInt16(zone)
+          connection.zoneDirection = direction
+        }
+      }
+      let times = attributes.nest(20)
+      connection.startNanoseconds = times.number(1).map { Int64($0) }
+      connection.stopNanoseconds = times.number(2).map { Int64($0) }
       return connection
     }
 

@@ -7,11 +7,13 @@ import Wire
 enum Port: String, CaseIterable, Comparable {
   case lan
   case wan
-  /// Not a side: the router itself.
+  /// The router's loopback: what it sends itself passes here.
+  case lo
+  /// Not a side: the router itself. What comes out here was delivered.
   case host
 
   var other: Port { self == .lan ? .wan : .lan }
-  var interface: String { "\(rawValue)0" }
+  var interface: String { self == .lo ? "lo" : "\(rawValue)0" }
   /// The other end of the cable.
   var farInterface: String { "\(rawValue)x" }
 
@@ -37,6 +39,24 @@ enum Network {
     case (.ipv6, .wan): IPAddress(high: 0x2001_0db8_0009_0000, low: number)
     case (.ipv6, _): IPAddress(high: 0xfd00_0001_0000_0000, low: number)
     }
+  }
+
+  static func isRouter(_ address: IPAddress, _ family: AddressFamily) -> Bool {
+    address == router(.lan, family) || address == router(.wan, family)
+      || address == loopback(family)
+  }
+
+  static func loopback(_ family: AddressFamily) -> IPAddress {
+    family == .ipv4 ? IPAddress(ipv4: 0x7f00_0001) : IPAddress(high: 0, low: 1)
+  }
+
+  /// Where an address answers.
+  static func side(of address: IPAddress, _ family: AddressFamily) -> Port {
+    if isRouter(address, family) { return .host }
+    let isInside =
+      family == .ipv4
+      ? address.ipv4 >> 8 == 0x0a0001 : address.high == 0xfd00_0001_0000_0000
+    return isInside ? .lan : .wan
   }
 
   /// A host behind the far side's gateway.

@@ -11,12 +11,13 @@
     private let inside: Descriptor
     private let outside: Descriptor
     private let sockets: [Port: Descriptor]
+    private let hostSocket: HostSocket
     private let interfaceIndexes: [Port: UInt32]
     private var buffer = [UInt8](repeating: 0, count: 65_536)
     let table: KernelTable
     let log: KernelLog
-    /// The machine as its snapshot tells it.
-    let host: HostConfiguration
+    let events: KernelEvents
+    private var hosts: [[String]: HostConfiguration] = [:]
     let kernelVersion: String
 
     /// What differs from a fresh namespace: a router without limits on ICMP errors and without
@@ -35,7 +36,8 @@
       ("net.ipv6.conf.PORT.addr_gen_mode", "1"),
     ]
 
-    init() throws {
+    /// - Parameter setup: lines for `ip -batch`, after the usual ones.
+    init(setup: [String] = []) throws {
       inside = try System.newNetworkNamespace()
       outside = try System.newNetworkNamespace()
       // `ip` finds the namespaces by the descriptors this process holds.
@@ -47,11 +49,12 @@
       }.joined()
       try System.inside(inside) { _ = try Command.run(["ip", "-batch", "-"], input: links) }
       sockets = try System.inside(outside, Router.openFarEnds)
-      let router = try System.inside(inside, Router.setUpInside)
+      let router = try System.inside(inside) { try Router.setUpInside(setup) }
       table = router.table
       log = router.log
+      events = router.events
       interfaceIndexes = router.indexes
-      host = try System.inside(inside, Router.takeSnapshot)
+      hostSocket = try System.inside(inside, HostSocket.init)
       kernelVersion = try Command.run(["uname", "-r"]).trimmingCharacters(in: .newlines)
       System.sleep(milliseconds: 100)
       _ = try receive()
@@ -74,23 +77,13 @@
         try set("net.ipv6.conf.\(name).disable_ipv6", "1")
         try withoutOffloads(name)
         try Command.run(["ip", "link", "set", name, "arp", "off", "up"])
-        let socket = try System.socket(System.socketPacket, 0x0300)
-        let index = try System.interfaceIndex(name)
-        // struct sockaddr_ll: family, protocol ETH_P_ALL (big endian), interface, the rest empty.
-        let address =
-          [17, 0, 0, 3] + (0..<4).map { UInt8(truncatingIfNeeded: index >> (8 * UInt32($0))) }
-          + [UInt8](repeating: 0, count: 12)
-        try System.bind(socket, address)
-        // PACKET_IGNORE_OUTGOING; SO_RCVBUFFORCE.
-        try System.setOption(socket, 263, 23, 1)
-        try System.setOption(socket, 1, 33, 4 << 20)
-        sockets[port] = socket
+        sockets[port] = try System.packetSocket(try System.interfaceIndex(name))
       }
       return sockets
     }
 
-    private static func setUpInside() throws -> (
-      table: KernelTable, log: KernelLog, indexes: [Port: UInt32]
+    private static func setUpInside(_ setup: [String]) throws -> (
+      table: KernelTable, log: KernelLog, events: KernelEvents, indexes: [Port: UInt32]
     ) {
       for (name, value) in portSysctls {
         for port in ["all", "default", "lan0", "wan0"] {
@@ -100,13 +93,17 @@
       for (name, value) in sysctls { try set(name, value) }
       for port in [Port.lan, .wan] { try withoutOffloads(port.interface) }
       try Command.run(["ip", "-batch", "-"], input: Network.setUp())
+      let lines = setup.filter { $0 != "fresh" }
+      if !lines.isEmpty {
+        try Command.run(["ip", "-batch", "-"], input: lines.joined(separator: "\n") + "\n")
+      }
       let log = try KernelLog()
       try Command.run(["nft", "-f", "-"], input: KernelLog.rules)
       let indexes = try Dictionary(
         uniqueKeysWithValues: [Port.lan, .wan].map {
           ($0, try System.interfaceIndex($0.interface))
         })
-      return (try KernelTable(), log, indexes)
+      return (try KernelTable(), log, try KernelEvents(), indexes)
     }
 
     /// The commands of docs/host-snapshot.md; rules are read case by case.
@@ -129,6 +126,21 @@
     }
 
     // MARK: Settings and rules
+
+    /// The machine as its snapshot tells it, with the settings a case has made.
+    func host(_ settings: [String]) throws -> HostConfiguration {
+      if let known = hosts[settings] { return known }
+      let host = try System.inside(inside, Router.takeSnapshot)
+      hosts[settings] = host
+      return host
+    }
+
+    func sysctl(_ name: String) throws -> String {
+      let path = "/proc/sys/" + name.replacingOccurrences(of: ".", with: "/")
+      return try System.inside(inside) {
+        try String(contentsOfFile: path, encoding: .utf8).trimmingCharacters(in: .newlines)
+      }
+    }
 
     func setSysctl(_ name: String, _ value: String) throws {
       try System.inside(inside) { try Router.set(name, value) }
@@ -160,10 +172,21 @@
 
     /// Puts a packet on the cable. On return the router has dealt with it, as a rule: the kernel takes
     /// it all the way before the call that sends it ends.
-    func send(_ packet: [UInt8], _ port: Port) throws {
-      guard let socket = sockets[port] else { return }
-      try System.send(
-        socket, PacketBuilder.ethernet(from: port.farMAC, to: port.routerMAC, packet))
+    /// At `.host` the router itself sends it.
+    func send(_ packet: MadePacket, _ family: AddressFamily) throws {
+      if packet.port == .host { return try hostSocket.send(packet.bytes, family) }
+      guard let socket = sockets[packet.port] else { return }
+      let destination: UInt64 =
+        switch packet.frame {
+        case .unicast: packet.port.routerMAC
+        case .broadcast: 0xffff_ffff_ffff
+        case .multicast: 0x0100_5e00_0001
+        case .other: packet.port.routerMAC ^ 0xff
+        }
+      var frame = PacketBuilder.ethernet(from: packet.port.farMAC, to: destination, packet.bytes)
+      // The packet's version may lie.
+      frame.store16(family == .ipv6 ? 0x86dd : 0x0800, at: 12)
+      try System.send(socket, frame)
     }
 
     /// What has come out since the last call.
@@ -179,9 +202,10 @@
           emissions.append(Emission(port: port, bytes: Array(frame.dropFirst(14))))
         }
       }
-      return emissions
+      return emissions + (try hostSocket.receive(&buffer))
     }
 
+    /// 0 for the router itself, whose packets come in by none.
     func index(_ port: Port) -> UInt32 { interfaceIndexes[port] ?? 0 }
 
     func wait(milliseconds: Int32) {
