@@ -18,7 +18,7 @@ enum PacketKey {
 
   /// Above every protocol: an IPv6 packet whose transport protocol cannot be found.
   static let unknownProtocol: UInt32 = 256
-  /// Above every port: a header that ends before it.
+  /// Above every port: a header that ends before both.
   static let absentPort: UInt32 = 65536
 }
 
@@ -49,8 +49,9 @@ extension CompiledRuleset {
     keys[3] = UInt32(truncatingIfNeeded: context.source.low)
     keys[7] = UInt32(truncatingIfNeeded: context.destination.low)
     let available = context.transportAvailable
-    keys[9] = available >= 2 ? UInt32(context.sourcePort) : PacketKey.absentPort
-    keys[10] = available >= 4 ? UInt32(context.destinationPort) : PacketKey.absentPort
+    let hasPorts = available >= 4
+    keys[9] = hasPorts ? UInt32(context.sourcePort) : PacketKey.absentPort
+    keys[10] = hasPorts ? UInt32(context.destinationPort) : PacketKey.absentPort
     keys[11] = patterns.interfaceClass(context.inInterface)
     keys[12] = patterns.interfaceClass(context.outInterface)
     guard context.isProtocolKnown else {

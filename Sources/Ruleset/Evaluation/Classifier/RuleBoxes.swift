@@ -81,9 +81,9 @@ extension RulesetCompiler {
   }
 
   private func limitTests(_ box: inout RuleBox, _ rule: CompiledRule, _ form: PacketForm) {
-    /// Bytes of the header that are there if a port is compared at all.
-    var readable: UInt64 = 0
-    /// A packet too short for its port may be dropped.
+    /// Where a port is compared, ports are there; a packet without them differs.
+    var isThere = false
+    /// A packet without ports may be dropped.
     var dropsAbsent = false
     /// A header was read that a port's being there does not yet promise.
     var promised: UInt64 = 0
@@ -97,11 +97,16 @@ extension RulesetCompiler {
       index += 1
       switch test.kind {
       case .header where isCertain:
-        if form == .whole || test.b == 2 {
-          readable = max(readable, test.a)
-          if form == .short { promised = max(promised, test.a) }
+        if form == .whole {
+          // Whole packets have both ports if any header is read of them.
+          isThere = true
+        } else if test.b == 2 {
+          if test.a >= 4 && !dropsAbsent { isThere = true }
+          promised = max(promised, test.a)
         } else if test.a <= 4 {
+          // With the ports absent the packet may be dropped here.
           dropsAbsent = true
+          isThere = false
           box.isExact = false
         } else {
           box.isExact = false
@@ -109,13 +114,13 @@ extension RulesetCompiler {
         }
       case .range where isCertain && test.field.isPort && test.c & 0xFFFF == 0xFFFF:
         let spans = [KeySpan(low: UInt32(clamping: test.a), high: UInt32(clamping: test.b))]
-        limitPort(&box, test, spans, readable, dropsAbsent, &promised)
+        limitPort(&box, test, spans, isThere, &promised)
       case .ports where isCertain && test.field.isPort:
         let spans = portSpans[Int(test.a)..<Int(test.a + test.b)].map {
           KeySpan(low: UInt32($0.low), high: UInt32($0.high))
         }
-        limitPort(&box, test, spans, readable, dropsAbsent, &promised)
-      case .addressRange where isCertain:
+        limitPort(&box, test, spans, isThere, &promised)
+      case .addressRange where isCertain && !dropsAbsent:
         limitRange(&box, test)
       case .connection:
         box.isExact = false
@@ -133,19 +138,18 @@ extension RulesetCompiler {
   }
 
   private func limitPort(
-    _ box: inout RuleBox, _ test: RuleTest, _ spans: [KeySpan], _ readable: UInt64,
-    _ dropsAbsent: Bool, _ promised: inout UInt64
+    _ box: inout RuleBox, _ test: RuleTest, _ spans: [KeySpan], _ isThere: Bool,
+    _ promised: inout UInt64
   ) {
-    let isSource = test.field == .sourcePort
-    let needed: UInt64 = isSource ? 2 : 4
     var all = Self.joined(spans)
     if test.isInverted { all = Self.others(all, upTo: PacketKey.absentPort - 1) }
-    if dropsAbsent || readable < needed {
+    if !isThere {
       all.append(KeySpan(low: PacketKey.absentPort, high: PacketKey.absentPort))
       box.isExact = false
-    } else if promised <= needed {
+    } else if promised <= 4 {
       promised = 0
     }
+    let isSource = test.field == .sourcePort
     box.limit(isSource ? PacketKey.sourcePort : PacketKey.destinationPort, to: all)
   }
 

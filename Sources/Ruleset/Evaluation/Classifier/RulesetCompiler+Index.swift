@@ -17,7 +17,8 @@ extension RulesetCompiler {
     return builder
   }
 
-  /// By protocol, the bytes with which every header is read that a rule about the protocol reads.
+  /// By protocol, the bytes with which every header is read that a rule about the protocol reads:
+  /// ports at least, or none.
   var headerBytes: [UInt32] {
     var bytes = [UInt32](repeating: 0, count: 256)
     for rule in rules {
@@ -25,7 +26,7 @@ extension RulesetCompiler {
       where tests[index].kind == .header {
         let one = rule.protocolNumber != 0 && !rule.flags.contains(.protocolInverted)
         for number in one ? Int(rule.protocolNumber)...Int(rule.protocolNumber) : 0...255 {
-          bytes[number] = max(bytes[number], UInt32(tests[index].a))
+          bytes[number] = max(4, bytes[number], UInt32(tests[index].a))
         }
       }
     }
