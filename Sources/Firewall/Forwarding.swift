@@ -64,7 +64,8 @@ extension Firewall {
   /// The longest packet the way out takes; nil where that is not known, and for packets that cannot
   /// have come over the wire as they are (a capture of a host that joins segments on receipt).
   private func mtu(_ passage: Passage) -> Int? {
-    guard let out = passage.route.interface else { return nil }
+    let isLocal = passage.route.type == .local
+    guard let out = isLocal ? host.loopback : passage.route.interface else { return nil }
     if passage.reassembled == nil, let arrival = index(passage.arrival.interface),
       passage.headers.end > host.interfaces[arrival].mtu
     {
@@ -139,7 +140,7 @@ extension Firewall {
     let way = Fragmentation.way(
       headers: passage.headers, mtu: mtu, reassembled: passage.reassembled)
     guard way == .pieces else {
-      sink.emit(packet.bytes, through: out, isAnswer: false)
+      sink.emit(packet.bytes, through: out, isAnswer: passage.isAnswer)
       return
     }
     // Length and addresses may have changed under way; what stands in the packet counts.
@@ -152,7 +153,7 @@ extension Firewall {
       packet.bytes, headers: headers, mtu: min(mtu, 65_535), reassembled: passage.reassembled,
       identification: identification, into: &fragment
     ) { piece in
-      sink.emit(piece, through: out, isAnswer: false)
+      sink.emit(piece, through: out, isAnswer: passage.isAnswer)
     }
   }
 }

@@ -45,6 +45,8 @@ public struct Seen {
   public var outcome: PacketOutcome
   /// What left, in order; answers too.
   public var left: [Departure]
+  /// What the router took for itself; answers too.
+  public var delivered: [Packet]
   /// The prefixes of the LOG rules it met, in order.
   public var logs: [String]
 
@@ -179,13 +181,25 @@ public final class FirewallLab {
     return Seen(
       outcome: outcome,
       left: sink.left.map { Departure(firewall.interfaces.name($0) ?? "-", $1) },
-      logs: listener.logs.map { firewall.logPrefix($0, packet.family) })
+      delivered: sink.delivered, logs: listener.logs.map { firewall.logPrefix($0, packet.family) })
   }
 
   /// `conntrack -L`, oldest first.
   public var table: [String] {
     let writer = ConnectionWriter()
     return firewall.tracker.connections().map { writer.line($0) }
+  }
+
+  /// `conntrack -L expect`, oldest first.
+  public var expectations: [String] {
+    let writer = ExpectationWriter()
+    return firewall.tracker.expectations().map { writer.line($0) }
+  }
+
+  /// What `conntrack -E expect` printed since the last call.
+  public func heardOfExpectations() -> [String] {
+    let writer = ExpectationWriter()
+    return firewall.tracker.takeExpectationEvents().map { writer.line($0) }
   }
 
   /// What `conntrack -E` printed since the last call.
@@ -197,8 +211,13 @@ public final class FirewallLab {
 
 private struct Collector: PacketSink {
   var left: [(InterfaceID, Packet)] = []
+  var delivered: [Packet] = []
   mutating func emit(_ bytes: RawSpan, through interface: InterfaceID, isAnswer: Bool) {
     left.append((interface, Packet(bytes: bytes.array)))
+  }
+
+  mutating func deliver(_ bytes: RawSpan, from interface: InterfaceID, isAnswer: Bool) {
+    delivered.append(Packet(bytes: bytes.array))
   }
 }
 

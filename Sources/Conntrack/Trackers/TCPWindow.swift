@@ -47,9 +47,12 @@ extension ConnectionTracker {
     sender.end = end
     sender.maxEnd = end
     sender.maxWindow = max(UInt32(segment.window), 1)
-    sender.windowScale = 0
-    sender.flags.formIntersection(.liberal)
-    readOptions(&sender, segment, bytes, headers)
+    // A SYN without any options leaves standing what an earlier one agreed on.
+    if segment.headerLength > TCPField.minimumLength {
+      sender.windowScale = 0
+      sender.flags.formIntersection(.liberal)
+      readOptions(&sender, segment, bytes, headers)
+    }
     // Windows are scaled only where both sides have said so (RFC 7323 2.2).
     if direction == .reply
       && !(sender.flags.contains(.windowScale) && receiver.flags.contains(.windowScale))
@@ -60,9 +63,13 @@ extension ConnectionTracker {
   }
 
   /// Checks a segment against the window and, where it fits, takes over what it says.
+  ///
+  /// - Parameter shift: how far NAT has moved the sequence numbers that the segment acknowledges; the
+  ///   window is kept in those of their sender.
   func checkWindow(
     _ tcp: inout TCPRecord, _ state: TCPState, _ direction: Direction, _ kind: TCPSegmentKind,
-    _ segment: TCPHeader, _ bytes: RawSpan, _ headers: PacketHeaders
+    _ segment: TCPHeader, _ bytes: RawSpan, _ headers: PacketHeaders,
+    acknowledged shift: SequenceShift? = nil
   ) -> WindowVerdict {
     var sender = tcp[direction]
     var receiver = tcp[direction.opposite]
@@ -77,6 +84,11 @@ extension ConnectionTracker {
         bytes, at: headers.transportOffset + TCPField.options,
         end: headers.transportOffset + segment.headerLength,
         acknowledgement: acknowledgement)
+    }
+    if let shift {
+      let difference = shift.difference(at: acknowledgement &- 1)
+      acknowledgement &-= difference
+      selective &-= difference
     }
 
     if sender.maxWindow == 0 {

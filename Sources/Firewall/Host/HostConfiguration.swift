@@ -1,6 +1,7 @@
 // One machine as its packets meet it: interfaces with addresses, routes, settings. The firewall asks
 // it what is local, where a packet goes, and which source an answer gets.
 
+import Conntrack
 import Wire
 
 /// A machine's addresses, routes and settings, fixed for as long as it is used. Made by
@@ -12,6 +13,8 @@ public struct HostConfiguration: Sendable {
   public let settings: HostSettings
   /// Everything the settings came from; `net.netfilter.*` is for the tracker.
   public let sysctls: Sysctls
+  /// Those that `CT --timeout` may name, at most 65,534.
+  public var timeoutPolicies: [TimeoutPolicy] = []
   private var indexByName: [String: Int]
   /// For frames of no interface in particular, on a host without any: those of `conf.default`.
   let unnamedSettings: InterfaceSettings
@@ -52,6 +55,7 @@ public struct HostConfiguration: Sendable {
       indexByName[name] = index
       self.interfaces[index].settings = InterfaceSettings(sysctls, interface: name)
     }
+    loopback = interfaces.firstIndex { $0.isLoopback }
     let single = localAddresses.map { address, family in
       Route(
         IPPrefix(address, length: family.addressBits, family: family), type: .local,
@@ -73,6 +77,9 @@ public struct HostConfiguration: Sendable {
     return real.count == 1 ? real[0] : nil
   }
 
+  /// The loopback's place, where there is one.
+  public private(set) var loopback: Int?
+
   /// Adds an interface the snapshot does not know, as a capture may name one: no addresses, and the
   /// settings of `conf.default`. Its place; that of the known one where the name is known.
   public mutating func addInterface(named name: String) -> Int {
@@ -80,6 +87,7 @@ public struct HostConfiguration: Sendable {
     precondition(interfaces.count < HostConfiguration.mostInterfaces)
     var interface = HostInterface(name: name)
     interface.settings = InterfaceSettings(sysctls, interface: name)
+    if loopback == nil && interface.isLoopback { loopback = interfaces.count }
     interfaces.append(interface)
     indexByName[name] = interfaces.count - 1
     return interfaces.count - 1

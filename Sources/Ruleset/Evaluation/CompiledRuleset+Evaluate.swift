@@ -80,7 +80,8 @@ extension CompiledRuleset {
           if Observer.isActive { observer.returned(chain: rules[jump].chain) }
           index = rule(after: jump, &candidates)
         }
-      case .accept, .drop, .reject, .queue, .sourceNAT, .destinationNAT, .masquerade, .redirect:
+      case .accept, .drop, .reject, .queue, .sourceNAT, .destinationNAT, .masquerade, .redirect,
+        .netmap:
         return RuleVerdict(action.verdict, rule: reference(index))
       }
     }
@@ -261,6 +262,7 @@ extension RuleAction {
     case .destinationNAT: .destinationNAT(range: Int32(bitPattern: a))
     case .masquerade: .masquerade(range: Int32(bitPattern: a))
     case .redirect: .redirect(range: Int32(bitPattern: a))
+    case .netmap: .netmap(range: Int32(bitPattern: a))
     default: .accept
     }
   }

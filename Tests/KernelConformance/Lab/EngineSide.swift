@@ -8,10 +8,15 @@ import Wire
 /// Keeps what leaves.
 private struct Leaving: PacketSink {
   var packets: [(interface: InterfaceID, emission: Emission)] = []
+  var delivered: [Emission] = []
 
   mutating func emit(_ bytes: RawSpan, through interface: InterfaceID, isAnswer: Bool) {
     packets.append(
       (interface, Emission(port: .host, bytes: bytes.array, isAnswer: isAnswer)))
+  }
+
+  mutating func deliver(_ bytes: RawSpan, from interface: InterfaceID, isAnswer: Bool) {
+    delivered.append(Emission(port: .host, bytes: bytes.array, isAnswer: isAnswer))
   }
 }
 
@@ -69,14 +74,16 @@ struct EngineSide: ~Copyable {
       outcome = firewall.receive(&packet, arrival, to: &leaving, observer: &silent)
     }
     answer.events = firewall.tracker.takeEvents()
+    answer.expectationEvents = firewall.tracker.takeExpectationEvents()
     if let state = outcome.ctState {
       answer.ctState = state.name
       if let direction = outcome.direction, state != .invalid {
         answer.ctState += direction == .original ? "/o" : "/r"
       }
     }
-    answer.emissions = emissions(leaving)
-    if outcome.hook == .input && outcome.verdict == .accept {
+    answer.emissions = emissions(leaving) + leaving.delivered
+    // A connection that clashes goes when it is to be confirmed: in IPv4, behind the probe.
+    if outcome.hook == .input && outcome.reason == .clash && family == .ipv4 {
       answer.emissions.append(Emission(port: .host, bytes: packet.bytes.array))
     }
     answer.sort()
@@ -107,9 +114,40 @@ struct EngineSide: ~Copyable {
     return firewall.tracker.connections()
   }
 
+  /// What is expected at `time`.
+  mutating func expectations(at time: Int64) -> [Expectation] {
+    firewall.advance(to: time)
+    return firewall.tracker.expectations()
+  }
+
+  /// Makes the next choice at random fall on `port`, where it is among the ports from `first` up to,
+  /// not including, the highest: what NAT for helpers chooses from.
+  mutating func choose(_ port: UInt16, from first: UInt16) {
+    guard port >= first, first < .max else { return }
+    let choices = UInt64(UInt16.max - first)
+    for seed in 0..<10_000_000 {
+      let generator = SeededGenerator(seed: UInt64(seed))
+      var trial = generator
+      if trial.next() % choices == UInt64(port - first) {
+        firewall.tracker.generator = generator
+        return
+      }
+    }
+  }
+
+  /// What else is remembered of the connection of a tuple.
+  func details(_ connection: Connection) -> ProtocolDetails {
+    firewall.tracker.protocolDetails(
+      connection.original,
+      zone: TrackingZone(id: connection.zone, direction: connection.zoneDirection))
+  }
+
   /// Takes over a binding that the kernel chose.
-  mutating func rebind(_ original: Tuple, reply: Tuple) -> Bool {
-    firewall.tracker.rebind(original, reply: reply)
+  mutating func rebind(_ connection: Connection) -> Bool {
+    firewall.tracker.rebind(
+      connection.original, reply: connection.reply,
+      status: connection.status.intersection([.sourceNAT, .destinationNAT]),
+      zone: TrackingZone(id: connection.zone, direction: connection.zoneDirection))
   }
 
   /// The rules with their counters.

@@ -53,7 +53,8 @@ struct EventComparison {
     let (a, b) = (kernel.connection, engine.connection)
     let seconds = [a, b].map { $0.timeoutNanoseconds / 1_000_000_000 }
     guard kernel.kind == engine.kind, abs(seconds[0] - seconds[1]) <= 1,
-      Comparison.isSameStatus(a.status, b.status), a.protocolState == b.protocolState,
+      Comparison.isSameStatus(a.status, renaming.kernelStatus(b)),
+      a.protocolState == b.protocolState,
       a.mark == b.mark, kernel.markChanged == (b.mark != 0 || engine.markChanged),
       a.zone == b.zone, a.zoneDirection == b.zoneDirection,
       a.helperName == b.helperName || kernel.kind == .destroy,

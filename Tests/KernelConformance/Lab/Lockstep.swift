@@ -2,6 +2,7 @@
 
 #if os(Linux)
   import Conntrack
+  import ConntrackFormat
   import Ruleset
   import Wire
 
@@ -84,25 +85,30 @@
         packets += 1
         let time = System.now()
         var answer = try kernel.send(sent, test.family)
+        if test.hasHelpers { foresee(&engine, sent, answer) }
         let engineAnswer = engine.take(mine, test.family, at: time)
         comparison.renaming.beginPacket()
         var table = engine.connections(at: System.now())
         if comparison.translates { try takeOverChoices(&comparison, &engine, &table) }
         let both = (kernel: sent.bytes, engine: mine.bytes)
         let before = comparison
-        var findings = try self.findings(&comparison, answer, engineAnswer, both, table)
+        var findings = try self.findings(&comparison, answer, engineAnswer, both, engine, table)
         if !findings.isEmpty {
           // Perhaps the router was not done yet.
           try kernel.wait(for: &answer, sent.port)
           comparison = before
           table = engine.connections(at: System.now())
           if comparison.translates { try takeOverChoices(&comparison, &engine, &table) }
-          findings = try self.findings(&comparison, answer, engineAnswer, both, table)
+          findings = try self.findings(&comparison, answer, engineAnswer, both, engine, table)
         }
         kernelMemory.note(step, sent, answer.emissions)
         // What is the same but for a choice is what the kernel sent, from now on.
         let mineOut = findings.isEmpty ? answer.emissions : engineAnswer.emissions
         engineMemory.note(step, mine, mineOut)
+        if test.hasHelpers {
+          findings += try expectationFindings(
+            &engine, answer, engineAnswer, test.family)
+        }
         run.exchanges.append(
           Exchange(
             step: number, sent: sent, kernel: answer, engine: engineAnswer, table: table))
@@ -119,18 +125,32 @@
 
     private func findings(
       _ comparison: inout Comparison, _ kernelAnswer: Answer, _ engineAnswer: Answer,
-      _ sent: (kernel: [UInt8], engine: [UInt8]), _ table: [Connection]
+      _ sent: (kernel: [UInt8], engine: [UInt8]), _ engine: borrowing EngineSide,
+      _ table: [Connection]
     ) throws -> [Finding] {
       var findings = comparison.findings(
         kernel: kernelAnswer, engine: engineAnswer, sent: sent)
-      var known: Set<Tuple> = []
+      var known: Set<ZonedTuple> = []
       for connection in table {
-        let tuple = comparison.renaming.kernelTuple(connection.original)
-        var entry = try kernel.router.table.entry(tuple)
-        if entry?.original != tuple { entry = nil }
+        let key = ZonedTuple(connection.original, of: connection)
+        var entry = try kernel.router.table.entry(key.tuple, zone: key.zone)
+        var details = kernel.router.table.details
+        if let other = entry, other.original != key.tuple {
+          // In zones of one direction a tuple may be another entry's too, in the other direction.
+          entry = try kernel.router.table.all().first {
+            ZonedTuple($0.original, of: $0) == key
+          }
+          details = engine.details(connection)
+        }
         if let entry {
-          known.insert(entry.original)
-          kernel.met.insert(entry.original)
+          known.insert(ZonedTuple(entry.original, of: entry))
+          kernel.met.insert(ZonedTuple(entry.original, of: entry))
+          let mine = engine.details(connection)
+          if details != mine {
+            findings.append(
+              Finding(
+                kind: .details, lines: ["details: kernel \(details)", "         Weir   \(mine)"]))
+          }
         }
         if let finding = comparison.finding(kernel: entry, engine: connection) {
           findings.append(finding)
@@ -138,7 +158,8 @@
       }
       // The count may include entries that are over; the list does not.
       if try kernel.router.table.count() != table.count {
-        for entry in try kernel.router.table.all() where !known.contains(entry.original) {
+        for entry in try kernel.router.table.all()
+        where !known.contains(ZonedTuple(entry.original, of: entry)) {
           findings.append(
             Finding(
               kind: .table,
@@ -148,16 +169,62 @@
       return findings
     }
 
+    /// What the two sides expect, and what listeners heard of it.
+    private func expectationFindings(
+      _ engine: inout EngineSide, _ kernelAnswer: Answer, _ engineAnswer: Answer,
+      _ family: AddressFamily
+    ) throws -> [Finding] {
+      let mine = engine.expectations(at: System.now())
+      let its = try kernel.router.table.expectations(family)
+      let isSame =
+        mine.count == its.count
+        && its.allSatisfy { one in mine.contains { one.isLike($0) } }
+      let events = (kernelAnswer.expectationEvents, engineAnswer.expectationEvents)
+      let areEventsSame =
+        events.0.count == events.1.count
+        && zip(events.0, events.1).allSatisfy {
+          $0.kind == $1.kind && $0.expectation.isLike($1.expectation)
+        }
+      var findings: [Finding] = []
+      let writer = ExpectationWriter()
+      if !isSame {
+        findings.append(
+          Finding(
+            kind: .table,
+            lines: ["expectations:"] + its.map { "  kernel \(writer.line($0))" }
+              + mine.map { "  Weir   \(writer.line($0))" }))
+      }
+      if !areEventsSame {
+        findings.append(
+          Finding(
+            kind: .events,
+            lines: ["events of expectations:"] + events.0.map { "  kernel \(writer.line($0))" }
+              + events.1.map { "  Weir   \(writer.line($0))" }))
+      }
+      return findings
+    }
+
+    /// Where the kernel chose a port for what a packet announced, Weir is to choose the same: what the
+    /// packets say and how long they are depends on it.
+    private func foresee(_ engine: inout EngineSide, _ sent: MadePacket, _ answer: Answer) {
+      guard let announced = Announced(packet: sent.bytes),
+        let chosen = answer.emissions.lazy.compactMap({ Announced(packet: $0.bytes) }).first,
+        chosen.port != announced.port
+      else { return }
+      engine.choose(chosen.port, from: announced.port)
+    }
+
     /// Where NAT chose by chance, Weir goes on with what the kernel chose.
     private func takeOverChoices(
       _ comparison: inout Comparison, _ engine: inout EngineSide, _ table: inout [Connection]
     ) throws {
       for connection in table where comparison.renaming.isUnsettled(connection) {
-        guard let entry = try kernel.router.table.entry(connection.original),
-          let reply = comparison.renaming.tupleToTakeOver(
+        let key = ZonedTuple(connection.original, of: connection)
+        guard let entry = try kernel.router.table.entry(key.tuple, zone: key.zone),
+          let choice = comparison.renaming.choiceToTakeOver(
             kernel: entry, engine: connection, table: table)
         else { continue }
-        guard engine.rebind(connection.original, reply: reply) else { continue }
+        guard engine.rebind(choice) else { continue }
         table = engine.connections(at: System.now())
       }
     }
@@ -165,7 +232,13 @@
     /// Each rule's packets and bytes, at the end of a case.
     private func counters(_ test: ConformanceCase, _ engine: FamilyRules) throws -> Finding? {
       if test.rules.isEmpty { return nil }
-      let lines = { (text: String) in text.split(separator: "\n").filter { $0.contains("[") } }
+      // iptables-save also shows chains that are not there, and so count nothing.
+      let isThere = { (line: Substring) in
+        !(test.hasPartialTables && line.hasPrefix(":"))
+      }
+      let lines = { (text: String) in
+        text.split(separator: "\n").filter { $0.contains("[") && isThere($0) }
+      }
       let kernels = lines(try kernel.router.rules(test.family))
       let ours = lines(engine.saveText(counters: true))
       if kernels == ours { return nil }

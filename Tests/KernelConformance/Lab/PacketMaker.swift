@@ -56,7 +56,12 @@ struct PacketShape {
   }
 
   var hasPorts: Bool {
-    protocolNumber == IPProtocolNumber.tcp || protocolNumber == IPProtocolNumber.udp
+    switch protocolNumber {
+    case IPProtocolNumber.tcp, IPProtocolNumber.udp, IPProtocolNumber.udpLite,
+      IPProtocolNumber.sctp:
+      true
+    default: false
+    }
   }
 
   var isICMP: Bool {
@@ -69,9 +74,10 @@ struct PacketShape {
       ? ICMPType.isError(bytes[offset]) : ICMPv6Type.isError(bytes[offset])
   }
 
+  /// An echo or another query that is told apart by its identifier, or what answers one.
   func isEcho(_ bytes: [UInt8]) -> Bool {
     guard isICMP, bytes.count >= offset + 8 else { return false }
-    let types: [UInt8] = family == .ipv4 ? [0, 8] : [128, 129]
+    let types: [UInt8] = family == .ipv4 ? [0, 8, 13, 14, 15, 16, 17, 18] : [128, 129]
     return types.contains(bytes[offset])
   }
 }
@@ -84,6 +90,39 @@ struct SideMemory {
   }
 
   private var left: [Key: Emission] = [:]
+  /// Of each flow that announced something, where to.
+  private(set) var announced: [Int: Endpoint] = [:]
+  /// Where segments ended, as sent and as they arrived, where the two are not the same; oldest first.
+  private var moved: [Key: [(sent: UInt32, arrived: UInt32)]] = [:]
+
+  /// What the other end acknowledges where it has got all up to `number`, as its sender counts.
+  func acknowledgement(_ number: UInt32, _ flow: Int, _ direction: Direction) -> UInt32 {
+    let ends = moved[Key(flow: flow, direction: direction)] ?? []
+    guard
+      let last = ends.last(where: { Int32(bitPattern: number &- $0.sent) >= 0 })
+    else { return number }
+    return number &+ (last.arrived &- last.sent)
+  }
+
+  private static func end(_ bytes: [UInt8]) -> UInt32? {
+    guard let shape = PacketShape(bytes), shape.protocolNumber == IPProtocolNumber.tcp,
+      let segment = TCPHeader(bytes.rawSpan, at: shape.offset, end: bytes.count)
+    else { return nil }
+    let data = bytes.count - shape.offset - segment.headerLength
+    return segment.sequence &+ UInt32(data)
+  }
+
+  private mutating func noteHelp(_ step: Step, _ sent: MadePacket, _ onward: Emission) {
+    guard case .tcp(let tcp) = step.kind, tcp.payload != nil else { return }
+    if let end = SideMemory.end(sent.bytes), let arrived = SideMemory.end(onward.bytes) {
+      let key = Key(flow: step.flow, direction: step.direction)
+      if end != arrived || moved[key] != nil { moved[key, default: []].append((end, arrived)) }
+    }
+    if let found = Announced(packet: onward.bytes), let shape = PacketShape(onward.bytes) {
+      announced[step.flow] = Endpoint(
+        found.address ?? shape.source, shape.family, port: found.port)
+    }
+  }
 
   func last(_ flow: Int, _ direction: Direction) -> Emission? {
     left[Key(flow: flow, direction: direction)]
@@ -93,10 +132,15 @@ struct SideMemory {
   mutating func note(_ step: Step, _ sent: MadePacket, _ emissions: [Emission]) {
     if case .error = step.kind { return }
     guard let shape = PacketShape(sent.bytes) else { return }
-    let onward = emissions.first {
-      $0.port != sent.port && $0.port != .lo
-        && PacketShape($0.bytes).map { $0.protocolNumber == shape.protocolNumber } ?? false
+    // By the port it came in on it leaves to another host; else it is an answer to the sender.
+    let onward = emissions.first { emission in
+      guard emission.port != .lo, let out = PacketShape(emission.bytes),
+        out.protocolNumber == shape.protocolNumber
+      else { return false }
+      return emission.port != sent.port
+        || out.destination != shape.source && !out.isICMPError(emission.bytes)
     }
+    if let onward { noteHelp(step, sent, onward) }
     if let onward { left[Key(flow: step.flow, direction: step.direction)] = onward }
   }
 }
@@ -123,29 +167,41 @@ struct PacketMaker {
     let ip = IPFields(
       hopLimit: step.hopLimit ?? 64, identification: UInt32(truncatingIfNeeded: number + 1))
     if case .wait = step.kind { return nil }
-    if case .error(let error) = step.kind { return self.error(error, step, number, ip, memory) }
+    if case .error(let error) = step.kind {
+      return self.error(error, step, number, ip, memory)?.keeping(step.kept)
+    }
     var (port, source, destination) = ends(step, memory)
     // What the router itself would have to send nobody sends in its place.
     if port != .host && Network.isRouter(source.address, family) { return nil }
     source.address = step.ip.source ?? source.address
     destination.address = step.ip.destination ?? destination.address
+    var bytes: [UInt8]
     switch step.kind {
-    case .tcp(let tcp):
-      return MadePacket(
-        port: port, bytes: PacketMaker.tcp(tcp, number, from: source, to: destination, ip))
+    case .tcp(var tcp):
+      tcp.acknowledgement = memory.acknowledgement(
+        tcp.acknowledgement, step.flow, step.direction.opposite)
+      bytes = PacketMaker.tcp(tcp, number, from: source, to: destination, ip)
     case .udp(let udp):
-      return MadePacket(
-        port: port, bytes: PacketMaker.udp(udp, number, from: source, to: destination, ip))
+      bytes = PacketMaker.udp(udp, number, from: source, to: destination, ip)
     case .echo(let echo):
       let isReply = (step.direction == .reply) != echo.isSwapped
-      var bytes = PacketBuilder.echo(
+      bytes = PacketBuilder.echo(
         from: source, to: destination, reply: isReply,
         identifier: step.direction == .original ? source.port : destination.port,
         sequence: echo.sequence, payload: PacketMaker.payload(echo.length, number), ip)
       if echo.hasBadChecksum { PacketMaker.spoil(&bytes, at: ICMPField.checksum) }
-      return MadePacket(port: port, bytes: bytes)
+    case .lite(let lite):
+      bytes = PacketMaker.lite(lite, number, from: source, to: destination, ip)
+    case .sctp(let sctp):
+      bytes = PacketMaker.sctp(sctp, from: source, to: destination, ip)
+    case .message(let message):
+      bytes = PacketMaker.message(message, number, from: source, to: destination, ip)
+    case .raw(let raw):
+      bytes = PacketBuilder.ip(
+        from: source, to: destination, transportProtocol: raw.number, payload: raw.bytes, ip)
     case .error, .wait: return nil
     }
+    return MadePacket(port: port, bytes: bytes).keeping(step.kept)
   }
 
   /// Whom the step's packet is from and to, as its sender sees it. An echo's identifier stands as
@@ -154,7 +210,10 @@ struct PacketMaker {
     _ step: Step, _ memory: SideMemory
   ) -> (port: Port, source: Endpoint, destination: Endpoint) {
     let flow = flows[step.flow]
-    if step.direction == .original { return (flow.port, flow.source, flow.destination) }
+    if step.direction == .original {
+      let announced = flow.announcedBy.flatMap { memory.announced[$0] }
+      return (flow.port, flow.source, announced ?? flow.destination)
+    }
     guard let seen = memory.last(step.flow, .original), let shape = PacketShape(seen.bytes) else {
       return (Network.side(of: flow.destination.address, family), flow.destination, flow.source)
     }
@@ -175,16 +234,16 @@ struct PacketMaker {
 
   // MARK: Each protocol
 
-  private static func payload(_ length: Int, _ number: Int) -> [UInt8] {
+  static func payload(_ length: Int, _ number: Int) -> [UInt8] {
     (0..<length).map { UInt8(truncatingIfNeeded: $0 &* 7 &+ number) }
   }
 
-  private static func headerLength(_ bytes: [UInt8]) -> Int {
+  static func headerLength(_ bytes: [UInt8]) -> Int {
     bytes[0] >> 4 == 4 ? Int(bytes[0] & 15) * 4 : 40
   }
 
   /// Makes a transport checksum wrong, by the same amount whatever it was.
-  private static func spoil(_ bytes: inout [UInt8], at field: Int) {
+  static func spoil(_ bytes: inout [UInt8], at field: Int) {
     let at = headerLength(bytes) + field
     bytes.store16(
       InternetChecksum.updated(bytes.rawSpan.uint16(at: at), from: UInt16(0), to: UInt16(0x5501)),
@@ -198,7 +257,7 @@ struct PacketMaker {
       from: source, to: destination, flags: step.flags, sequence: step.sequence,
       acknowledgement: step.acknowledgement, window: step.window,
       options: step.options.isEmpty ? [] : [.bytes(step.options)],
-      payload: payload(step.length, number), ip)
+      payload: step.payload ?? payload(step.length, number), ip)
     let start = headerLength(bytes)
     if let offset = step.dataOffset {
       let at = start + TCPField.dataOffset
@@ -217,7 +276,7 @@ struct PacketMaker {
     _ step: UDPStep, _ number: Int, from source: Endpoint, to destination: Endpoint, _ ip: IPFields
   ) -> [UInt8] {
     var bytes = PacketBuilder.udp(
-      from: source, to: destination, payload: payload(step.length, number),
+      from: source, to: destination, payload: step.payload ?? payload(step.length, number),
       withChecksum: step.checksum != .absent, ip)
     if let field = step.lengthField { bytes.store16(field, at: headerLength(bytes) + 4) }
     if step.checksum == .bad { spoil(&bytes, at: UDPField.checksum) }
@@ -238,6 +297,9 @@ struct PacketMaker {
       case .tcp: plain.kind = .tcp(TCPStep(flags: .syn))
       case .udp: plain.kind = .udp(UDPStep())
       case .echo: plain.kind = .echo(EchoStep())
+      case .lite: plain.kind = .lite(UDPLiteStep())
+      case .sctp: plain.kind = .sctp(SCTPStep())
+      case .raw: plain.kind = .raw(RawStep())
       }
       guard let packet = plainPacket(plain, number: number, memory) else { return nil }
       quote = packet.bytes

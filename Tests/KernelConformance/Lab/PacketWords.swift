@@ -1,5 +1,6 @@
 // A packet in a line, for a person who reads a difference.
 
+import Conntrack
 import Wire
 
 enum PacketWords {
@@ -14,12 +15,16 @@ enum PacketWords {
     if shape.hasPorts && bytes.count >= at + 4 {
       source.port = span.uint16(at: at)
       destination.port = span.uint16(at: at + 2)
-      words = shape.protocolNumber == IPProtocolNumber.tcp ? "tcp" : "udp"
+      words = protocolName(shape.protocolNumber).lowercased()
       if words == "tcp" && bytes.count >= at + 16 {
         words += " \(TCPFlags(rawValue: bytes[at + TCPField.flags]).letters)"
         words += " seq \(span.uint32(at: at + TCPField.sequence))"
         words += " ack \(span.uint32(at: at + TCPField.acknowledgement))"
         words += " win \(span.uint16(at: at + TCPField.window))"
+        let data = at + Int(bytes[at + TCPField.dataOffset] >> 4) * 4
+        if data < bytes.count && bytes.count - data < 200 {
+          words += " text \(PayloadText.write(Array(bytes[data...])))"
+        }
       }
     } else if shape.isICMP && bytes.count >= at + 8 {
       words = "icmp \(bytes[at])/\(bytes[at + 1])"

@@ -55,7 +55,8 @@ extension ConformanceCase {
     for (index, flow) in flows.enumerated() {
       lines.append(
         "flow \(index + 1) \(flow.kind.rawValue) \(flow.port.rawValue) "
-          + "\(flow.source.text) \(flow.destination.text)")
+          + "\(flow.source.text) \(flow.destination.text)"
+          + (flow.announcedBy.map { " announced \($0 + 1)" } ?? ""))
     }
     lines += steps.map { $0.text(family) }
     return lines.joined(separator: "\n") + "\n"
@@ -72,13 +73,19 @@ extension Step {
       words = ["udp", "length \(udp.length)"]
       if udp.checksum != .right { words.append("checksum \(udp.checksum.rawValue)") }
       if let field = udp.lengthField { words.append("says \(field)") }
+      if let payload = udp.payload { words.append("text \(PayloadText.write(payload))") }
     case .echo(let echo):
       words = ["echo", "sequence \(echo.sequence)", "length \(echo.length)"]
       if echo.hasBadChecksum { words.append("checksum bad") }
       if echo.isSwapped { words.append("swapped 1") }
     case .error(let error): words = error.words(family)
+    case .lite(let lite): words = lite.words
+    case .sctp(let sctp): words = sctp.words
+    case .message(let message): words = message.words
+    case .raw(let raw): words = raw.words
     }
     if let hopLimit { words.append("ttl \(hopLimit)") }
+    if let kept { words.append("keep \(kept)") }
     words += ip.words(family)
     return "\(flow + 1) \(direction == .original ? ">" : "<") " + words.joined(separator: " ")
   }
@@ -93,6 +100,7 @@ extension TCPStep {
     if length > 0 { words.append("length \(length)") }
     if hasBadChecksum { words.append("checksum bad") }
     if let dataOffset { words.append("dataoffset \(dataOffset)") }
+    if let payload { words.append("text \(PayloadText.write(payload))") }
     return words
   }
 }
@@ -128,12 +136,18 @@ extension ConformanceCase {
       case ("router", 2...): setup.append(words.dropFirst().joined(separator: " "))
       case ("rule", 3...): rules.append(words.dropFirst().joined(separator: " "))
       case ("wait", 2): steps.append(Step(kind: .wait(Int(words[1]) ?? 0)))
-      case ("flow", 6):
+      case ("flow", 6), ("flow", 8):
         guard let kind = Flow.Kind(rawValue: String(words[2])),
           let port = Port(rawValue: String(words[3])), let source = Endpoint(words[4]),
           let destination = Endpoint(words[5]), words[1] == "\(flows.count + 1)"
-        else { throw fail("expected `flow NUMBER tcp|udp|echo lan|wan|host SOURCE DESTINATION`") }
+        else { throw fail("expected `flow NUMBER KIND lan|wan|host SOURCE DESTINATION`") }
         flows.append(Flow(kind: kind, port: port, source: source, destination: destination))
+        if words.count == 8 {
+          guard words[6] == "announced", let other = Int(words[7]) else {
+            throw fail("expected `announced FLOW`")
+          }
+          flows[flows.count - 1].announcedBy = other - 1
+        }
       case (_, 3...):
         guard let flow = Int(first), flows.indices.contains(flow - 1),
           words[1] == ">" || words[1] == "<"
@@ -154,7 +168,7 @@ extension Step {
   /// `words`: the kind, for some kinds a word more, then names with their values.
   fileprivate init?(_ words: ArraySlice<Substring>, _ family: AddressFamily) {
     guard let kind = words.first else { return nil }
-    let hasMore = kind == "tcp" || kind == "error"
+    let hasMore = ["tcp", "error", "message", "raw"].contains(kind)
     let more = words.dropFirst().first ?? ""
     var values: [Substring: Substring] = [:]
     let pairs = Array(words.dropFirst(hasMore ? 2 : 1))
@@ -173,14 +187,16 @@ extension Step {
             flags: flags, sequence: number("seq", 0), acknowledgement: number("ack", 0),
             window: number("win", 65_535), options: hexBytes(values["options"] ?? ""),
             length: number("length", 0), hasBadChecksum: isBad,
-            dataOffset: values["dataoffset"].flatMap { UInt8($0) })))
+            dataOffset: values["dataoffset"].flatMap { UInt8($0) },
+            payload: values["text"].flatMap { PayloadText.read($0) })))
     case "udp":
       let checksum = UDPStep.Checksum(rawValue: String(values["checksum"] ?? "right")) ?? .right
       self.init(
         kind: .udp(
           UDPStep(
             length: number("length", 0), checksum: checksum,
-            lengthField: values["says"].flatMap { UInt16($0) })))
+            lengthField: values["says"].flatMap { UInt16($0) },
+            payload: values["text"].flatMap { PayloadText.read($0) })))
     case "echo":
       self.init(
         kind: .echo(
@@ -197,9 +213,12 @@ extension Step {
             quoted: values["quote"].flatMap { Int($0) },
             flippedOffset: values["flip"].flatMap { Int($0) }, flippedBits: number("bits", 0),
             source: values["from"].flatMap { IPAddress.parse($0, family) }, hasBadChecksum: isBad)))
-    default: return nil
+    default:
+      guard let made = Step.Kind(protocolWords: kind, more: more, values) else { return nil }
+      self.init(kind: made)
     }
     hopLimit = values["ttl"].flatMap { UInt8($0) }
+    kept = values["keep"].flatMap { Int($0) }
     guard let ip = IPLayer(values, family) else { return nil }
     self.ip = ip
   }

@@ -4,15 +4,19 @@
 import Conntrack
 import Wire
 
-/// What is sent between whom. An ICMP flow's source port is the echo's identifier.
+/// What is sent between whom. An ICMP flow's source port is the echo's identifier; a `raw` flow, of
+/// any other protocol, has no ports.
 struct Flow: Hashable {
-  enum Kind: String { case tcp, udp, echo }
+  enum Kind: String { case tcp, udp, echo, lite, sctp, raw }
 
   var kind: Kind
   /// Where it starts.
   var port: Port
   var source: Endpoint
   var destination: Endpoint
+  /// A place in the case's flows: this one goes where that one's bytes announced, as they arrived. The
+  /// destination is where it goes while nothing has.
+  var announcedBy: Int?
 }
 
 struct Step: Hashable {
@@ -21,6 +25,10 @@ struct Step: Hashable {
     case udp(UDPStep)
     case echo(EchoStep)
     case error(ErrorStep)
+    case lite(UDPLiteStep)
+    case sctp(SCTPStep)
+    case message(MessageStep)
+    case raw(RawStep)
     /// Milliseconds in which nothing happens.
     case wait(Int)
   }
@@ -32,6 +40,8 @@ struct Step: Hashable {
   var direction = Direction.original
   /// Nil: 64.
   var hopLimit: UInt8?
+  /// How many bytes are left of the packet behind its IP header; nil: all. The IP header says so too.
+  var kept: Int?
   /// Nothing but the usual, as a rule.
   var ip = IPLayer()
 }
@@ -47,6 +57,8 @@ struct TCPStep: Hashable {
   var hasBadChecksum = false
   /// In 32-bit words, where it shall not be the right one.
   var dataOffset: UInt8?
+  /// What it carries, in place of `length` bytes of no meaning.
+  var payload: [UInt8]?
 }
 
 struct UDPStep: Hashable {
@@ -56,6 +68,8 @@ struct UDPStep: Hashable {
   var checksum = Checksum.right
   /// What the length field says, where that is not the truth.
   var lengthField: UInt16?
+  /// What it carries, in place of `length` bytes of no meaning.
+  var payload: [UInt8]?
 }
 
 struct EchoStep: Hashable {
@@ -93,7 +107,8 @@ struct ConformanceCase: Hashable {
   /// anew for them. The word `fresh` alone: built for this case only.
   var setup: [String] = []
   var sysctls: [Sysctl] = []
-  /// `-t nat -A POSTROUTING -j MASQUERADE`. A line `-t nat` alone makes the table.
+  /// `-t nat -A POSTROUTING -j MASQUERADE`. A line `-t nat` alone makes the table; with a line
+  /// `-t nat :INPUT ACCEPT [0:0]` it has no other of the kernel's chains than those named so.
   var rules: [String] = []
   var flows: [Flow] = []
   var steps: [Step] = []
@@ -103,7 +118,11 @@ struct ConformanceCase: Hashable {
     sysctls.filter { !$0.name.hasPrefix("net.netfilter.") }.map { "\($0.name)=\($0.value)" }
   }
 
+  /// Whether some table lacks some of its usual chains.
+  var hasPartialTables: Bool { rules.contains { $0.contains(" :") && $0.contains(" ACCEPT [") } }
+
   var translates: Bool { rules.contains { $0.hasPrefix("-t nat") } }
+  var hasHelpers: Bool { rules.contains { $0.contains("-j CT --helper") } }
 
   /// What iptables-restore reads; empty without rules.
   var rulesText: String {
@@ -118,7 +137,12 @@ struct ConformanceCase: Hashable {
       let mine = rules.filter { $0.hasPrefix("-t \(table)") }.map { $0.dropFirst(4 + table.count) }
       if mine.isEmpty { continue }
       text += "*\(table)\n"
-      for chain in chains[table] ?? [] { text += ":\(chain) ACCEPT [0:0]\n" }
+      let declared = mine.filter { $0.hasPrefix(":") }
+      let builtIn = chains[table] ?? []
+      if !declared.contains(where: { line in builtIn.contains { line.hasPrefix(":\($0) ") } }) {
+        for chain in builtIn { text += ":\(chain) ACCEPT [0:0]\n" }
+      }
+      for line in declared { text += "\(line)\n" }
       for rule in mine where rule.contains("-A") { text += "\(rule)\n" }
       text += "COMMIT\n"
     }

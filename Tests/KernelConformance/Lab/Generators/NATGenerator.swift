@@ -96,6 +96,17 @@ enum NATGenerator {
         for _ in 0..<chooser.of([3, 6]) {
           steps.append(DatagramGenerator.echoStep(&chooser, flow: index))
         }
+      case .sctp:
+        var association = SCTPAssociation(&chooser, flow: index)
+        steps = association.steps(&chooser, count: chooser.of([4, 8]), oddities: 10)
+      case .lite:
+        for _ in 0..<chooser.of([3, 6]) {
+          steps.append(ProtocolsGenerator.liteStep(&chooser, flow: index))
+        }
+      case .raw:
+        for _ in 0..<chooser.of([2, 4]) {
+          steps.append(ProtocolsGenerator.rawStep(&chooser, 47, flow: index, flows))
+        }
       }
       for _ in 0..<chooser.of([0, 0, 1, 3]) {
         steps.insert(

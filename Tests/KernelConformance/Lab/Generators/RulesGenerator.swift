@@ -10,21 +10,20 @@ enum RulesGenerator {
     if chooser.chance(10) {
       test.rules.insert("-t raw -A PREROUTING -p udp -m udp --dport 53 -j CT --notrack", at: 0)
     }
-    test.rules += filter(
-      &chooser, family, mayReset: !(KnownDifferences.resetBehindNAT && test.translates))
+    test.rules += filter(&chooser, family)
     (test.flows, test.steps) = NATGenerator.traffic(&chooser, family)
     return test
   }
 
   /// The filter table.
   static func filter(
-    _ chooser: inout Chooser, _ family: AddressFamily, mayReset: Bool = true
+    _ chooser: inout Chooser, _ family: AddressFamily
   ) -> [String] {
     var rules = ["-t filter"]
     for _ in 0..<chooser.of([2, 4, 8]) {
       let chain = chooser.of(["FORWARD", "FORWARD", "FORWARD", "INPUT", "OUTPUT"])
       let match = matches(&chooser, family, chain)
-      let target = target(&chooser, family, chain, match.isTCP, mayReset: mayReset)
+      let target = target(&chooser, family, chain, match.isTCP)
       rules.append("-t filter -A \(chain)\(match.words) -j \(target)")
     }
     return rules
@@ -74,11 +73,9 @@ enum RulesGenerator {
   }
 
   private static func target(
-    _ chooser: inout Chooser, _ family: AddressFamily, _ chain: String, _ isTCP: Bool,
-    mayReset: Bool
+    _ chooser: inout Chooser, _ family: AddressFamily, _ chain: String, _ isTCP: Bool
   ) -> String {
-    if chain == "OUTPUT" { return chooser.of(["ACCEPT", "ACCEPT", "DROP"]) }
-    if isTCP && mayReset && chooser.chance(25) { return "REJECT --reject-with tcp-reset" }
+    if isTCP && chooser.chance(25) { return "REJECT --reject-with tcp-reset" }
     let ipv4 = [
       "net-unreachable", "host-unreachable", "port-unreachable", "proto-unreachable",
       "net-prohibited", "host-prohibited", "admin-prohibited",

@@ -67,8 +67,8 @@
       }
       text += "chain in { type filter hook input priority 2147483646;\n"
       text += "log prefix \"INPUT\" group \(group)\nmeta mark set 0xdead\n"
-      // What errors say of the way (a smaller MTU) the router would remember for later cases.
-      text += "icmp type { 3, 4, 5, 11, 12 } drop\nicmpv6 type { 1, 2, 3, 4 } drop\n}\n"
+      // A smaller MTU of the way, that errors tell of, the router would remember for later cases.
+      text += "icmp type 3 icmp code 4 icmp code set 255\nicmpv6 type 2 icmpv6 type set 1\n}\n"
       text += "chain out { type filter hook output priority -450;\nmeta mark 0xdead drop\n"
       text += "icmpv6 type { 130, 131, 132, 133, 134, 135, 136, 137, 143 } drop\n}\n}\n"
       return text

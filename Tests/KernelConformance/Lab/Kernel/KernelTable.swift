@@ -9,6 +9,8 @@
   final class KernelTable {
     private let socket: Descriptor
     private var buffer = [UInt8](repeating: 0, count: 65_536)
+    /// Of the entry that was asked for last.
+    private(set) var details = ProtocolDetails.none
 
     /// linux/netfilter/nfnetlink_conntrack.h: NFNL_SUBSYS_CTNETLINK << 8, and what may be asked.
     private enum Ask {
@@ -25,24 +27,27 @@
       try System.bind(socket, [16, 0] + [UInt8](repeating: 0, count: 10))
     }
 
-    /// The entry one of whose tuples this is; nil where there is none.
-    func entry(_ tuple: Tuple) throws -> Connection? {
+    /// The entry one of whose tuples this is, in a zone; nil where there is none.
+    func entry(_ tuple: Tuple, zone: UInt16) throws -> Connection? {
       var attributes = NetlinkBuilder()
       attributes.nest(1) { KernelTable.add(tuple, to: &$0) }
+      if zone != 0 { attributes.add(18, [UInt8(zone >> 8), UInt8(truncatingIfNeeded: zone)]) }
       try System.send(
         socket,
         NetlinkBuilder.message(
           Ask.get, flags: 1, family: tuple.family.rawValue, attributes.bytes))
       for message in try answer() where message.type == Ask.newEntry {
+        details = KernelTable.details(message.attributes.nest(4))
         return KernelTable.connection(message)
       }
       return nil
     }
 
     /// Takes an entry out; nothing happens where it is not there.
-    func delete(_ tuple: Tuple) throws {
+    func delete(_ tuple: Tuple, zone: UInt16) throws {
       var attributes = NetlinkBuilder()
       attributes.nest(1) { KernelTable.add(tuple, to: &$0) }
+      if zone != 0 { attributes.add(18, [UInt8(zone >> 8), UInt8(truncatingIfNeeded: zone)]) }
       try System.send(
         socket,
         NetlinkBuilder.message(
@@ -67,14 +72,20 @@
 
     /// All entries of both families.
     func all() throws -> [Connection] {
-      try System.send(socket, NetlinkBuilder.message(Ask.get, flags: 0x301, []))
-      var connections: [Connection] = []
+      try dump(NetlinkBuilder.message(Ask.get, flags: 0x301, []))
+        .compactMap { KernelTable.connection($0) }
+    }
+
+    /// All that a request for a list is answered with.
+    func dump(_ request: [UInt8]) throws -> [NetlinkMessage] {
+      try System.send(socket, request)
+      var messages: [NetlinkMessage] = []
       while true {
         for message in try answer() {
           if message.type == NetlinkMessage.done || message.type == NetlinkMessage.error {
-            return connections
+            return messages
           }
-          if let connection = KernelTable.connection(message) { connections.append(connection) }
+          messages.append(message)
         }
       }
     }
@@ -132,7 +143,7 @@
       return IPAddress(high: number(bytes.prefix(8)), low: number(bytes.suffix(8)))
     }
 
-    private static func tuple(_ attributes: NetlinkAttributes) -> Tuple {
+    static func tuple(_ attributes: NetlinkAttributes) -> Tuple {
       let addresses = attributes.nest(1)
       let transport = attributes.nest(2)
       let isIPv4 = addresses[1] != nil
@@ -163,11 +174,7 @@
       connection.status = ConnectionStatus(rawValue: UInt32(attributes.number(3) ?? 0))
       connection.timeoutNanoseconds = Int64(attributes.number(7) ?? 0) * 1_000_000_000
       connection.mark = UInt32(attributes.number(8) ?? 0)
-      if let state = attributes.nest(4).nest(1).number(1),
-        let known = TCPState(rawValue: UInt8(state))
-      {
-        connection.protocolState = .tcp(known)
-      }
+      connection.protocolState = protocolState(attributes.nest(4))
       connection.originalCounters = counters(attributes, 9)
       connection.replyCounters = counters(attributes, 10)
       connection.helperName = attributes.nest(5).text(1)
@@ -184,6 +191,32 @@
       connection.startNanoseconds = times.number(1).map { Int64($0) }
       connection.stopNanoseconds = times.number(2).map { Int64($0) }
       return connection
+    }
+
+    /// linux/netfilter/nfnetlink_conntrack.h: CTA_PROTOINFO_TCP 1, CTA_PROTOINFO_SCTP 3.
+    private static func protocolState(_ attributes: NetlinkAttributes) -> ProtocolState {
+      if let number = attributes.nest(1).number(1), let state = TCPState(rawValue: UInt8(number)) {
+        return .tcp(state)
+      }
+      if let number = attributes.nest(3).number(1), let state = SCTPState(rawValue: UInt8(number)) {
+        return .sctp(state)
+      }
+      return .none
+    }
+
+    private static func details(_ attributes: NetlinkAttributes) -> ProtocolDetails {
+      let tcp = attributes.nest(1)
+      if tcp[1] != nil {
+        // The flags come with a mask behind them.
+        let flags = { (type: UInt16) in UInt8(tcp[type]?.first ?? 0) }
+        return .tcp(
+          originalScale: UInt8(tcp.number(2) ?? 0), replyScale: UInt8(tcp.number(3) ?? 0),
+          originalFlags: flags(4), replyFlags: flags(5))
+      }
+      let sctp = attributes.nest(3)
+      guard sctp[1] != nil else { return .none }
+      return .sctp(
+        originalTag: UInt32(sctp.number(2) ?? 0), replyTag: UInt32(sctp.number(3) ?? 0))
     }
 
     private static func counters(

@@ -27,7 +27,7 @@ enum Network {
   /// Hosts with a number of 2 to `hosts` are known on each side.
   static let hosts = 9
   /// More addresses on the far side's link, which nobody has: for SNAT.
-  static let spare = [50, 51]
+  static let spare = Array(48...57)
 
   static func router(_ port: Port, _ family: AddressFamily) -> IPAddress { host(1, port, family) }
 
@@ -82,7 +82,8 @@ enum Network {
       text += "addr add \(router(port, .ipv6).text(.ipv6))/64 dev \(name) nodad\n"
       text += "link set \(name) up\n"
       for family in AddressFamily.allCases {
-        for number in Array(2...hosts) + spare + [254] {
+        for number in Array(2...15) + spare + [254] + (0xfffe...0x10001) {
+          if family == .ipv4 && number > 254 { continue }
           text += "neigh add \(host(number, port, family).text(family)) dev \(name) "
           text += "lladdr \(macText(port.farMAC)) nud permanent\n"
         }

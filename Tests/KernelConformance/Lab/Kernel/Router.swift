@@ -30,6 +30,7 @@
       ("net.ipv6.fwmark_reflect", "1"),
     ]
     private static let portSysctls: [(name: String, value: String)] = [
+      ("net.ipv4.conf.PORT.accept_redirects", "0"), ("net.ipv6.conf.PORT.accept_redirects", "0"),
       ("net.ipv4.conf.PORT.rp_filter", "0"), ("net.ipv4.conf.PORT.send_redirects", "0"),
       ("net.ipv6.conf.PORT.accept_dad", "0"), ("net.ipv6.conf.PORT.accept_ra", "0"),
       ("net.ipv6.conf.PORT.router_solicitations", "0"),
@@ -97,6 +98,7 @@
       if !lines.isEmpty {
         try Command.run(["ip", "-batch", "-"], input: lines.joined(separator: "\n") + "\n")
       }
+      try KernelPolicies.add(LabPolicies.all)
       let log = try KernelLog()
       try Command.run(["nft", "-f", "-"], input: KernelLog.rules)
       let indexes = try Dictionary(
@@ -122,7 +124,9 @@
         try Command.run(words, mayFail: name == "sysctl.conf").write(
           to: folder.appending(path: name), atomically: false, encoding: .utf8)
       }
-      return try HostSnapshot(folder: folder.path).configuration
+      var host = try HostSnapshot(folder: folder.path).configuration
+      host.timeoutPolicies = LabPolicies.all
+      return host
     }
 
     // MARK: Settings and rules
