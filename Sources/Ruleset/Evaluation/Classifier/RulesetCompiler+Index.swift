@@ -39,7 +39,7 @@ extension RuleAction.Kind {
   fileprivate var isFinal: Bool {
     switch self {
     case .accept, .drop, .returnFromChain, .goTo, .reject, .queue, .sourceNAT, .destinationNAT,
-      .masquerade, .redirect:
+      .masquerade, .redirect, .netmap:
       true
     case .none, .jump, .setMark, .setConnectionMark, .saveMark, .restoreMark, .log, .doNotTrack,
       .track, .clampMSS:
