@@ -129,8 +129,8 @@ extension RulesetCompiler {
         // These must be asked whenever the rules are asked in order.
         box.isExact = false
         return
-      case .range, .anyBit, .masked, .addressRange, .ports, .eitherPort, .tcpOption, .present,
-        .always:
+      case .range, .anyBit, .allBits, .masked, .addressRange, .ports, .eitherPort, .tcpOption,
+        .present, .always:
         box.isExact = false
       }
     }
