@@ -39,6 +39,7 @@ extension Firewall {
     if let drop = PacketHeaders.decode(packet.bytes, family: arrival.family, into: &headers)
       ?? headers.ipv6InterfaceDrop
     {
+      if arrival.family == .ipv6 { answerOptionProblem(drop, packet, arrival, &sink, &observer) }
       return .dropped(.ipHeader(drop), arrival.family)
     }
     packet.resize(to: headers.end)
@@ -52,10 +53,10 @@ extension Firewall {
       case .on = translate(.destination, .prerouting, &packet, &passage, &observer)
     else { return end(&packet, &passage, &sink, &observer) }
 
-    let way = host.routeInput(
+    var way = host.routeInput(
       source: passage.headers.source, destination: passage.headers.destination,
       family: arrival.family, interface: index(arrival.interface))
-    guard case .on = heedOptions(way, &packet, &passage, &sink, &observer) else {
+    guard case .on = heedOptions(&way, &packet, &passage, &sink, &observer) else {
       return end(&packet, &passage, &sink, &observer)
     }
     switch way {
@@ -81,10 +82,16 @@ extension Firewall {
       guard case .on = ask(.mangle, .forward, &packet, &passage, &observer),
         case .on = ask(.filter, .forward, &packet, &passage, &observer)
       else { return end(&packet, &passage, &sink, &observer) }
-      fillOptions(&packet, passage)
+      fillOptions(&packet, &passage)
       return postrouting(&packet, &passage, &sink, &observer)
 
     case .drop(let reason):
+      // The time to live is looked at before the source.
+      if reason.comesAfterTimeToLive(arrival.family),
+        case .stop = hasTimeToLive(packet, &passage, &sink, &observer)
+      {
+        return end(&packet, &passage, &sink, &observer)
+      }
       passage.outcome.reason = .routing(reason)
       answerUnroutable(reason, packet, passage, &sink, &observer)
       return end(&packet, &passage, &sink, &observer)
@@ -167,7 +174,11 @@ extension Firewall {
         passage.outcome.connection = .none
       }
     }
-    if passed && passage.outcome.hook != .input { transmit(&packet, passage, &sink) }
+    if passed && passage.outcome.hook != .input
+      && fitsRoute(packet, &passage, &sink, &observer)
+    {
+      transmit(&packet, passage, &sink)
+    }
     return passage.outcome
   }
 

@@ -98,10 +98,8 @@ struct Passage {
       && tracking.state == .related
   }
 
-  /// Who hears of an error about this packet, and about what kind of packet none is sent
-  /// (RFC 1812 4.3.2.7, RFC 4443 2.4).
-  var isUnanswerable: Bool {
-    if arrival.packetType != .unicast { return true }
+  /// About an error no error is sent (RFC 1812 4.3.2.7, RFC 4443 2.4).
+  var isAboutError: Bool {
     let at = headers.transportOffset
     if headers.family == .ipv4 {
       return headers.transportProtocol == IPProtocolNumber.icmp
@@ -110,5 +108,13 @@ struct Passage {
     }
     return at >= 0 && headers.transportProtocol == IPProtocolNumber.icmpv6
       && (context.transportAvailable < 1 || ICMPv6Type.isError(context.icmpType))
+  }
+
+  /// Whether an error is also sent about a packet to a group, or to everyone on the link: RFC 4443
+  /// 2.4 (e.3) has the two by which a sender learns of the way there.
+  static func isToldAboutGroups(_ type: UInt8, _ code: UInt8, _ family: AddressFamily) -> Bool {
+    guard family == .ipv6 else { return false }
+    return type == ICMPv6Type.packetTooBig
+      || (type == ICMPv6Type.parameterProblem && code == ICMPv6Code.unknownOption)
   }
 }

@@ -73,7 +73,9 @@
         text += "ct state \(state) log prefix \"\(state.uppercased())\" group \(group)\n"
       }
       text += "}\nchain in { type filter hook input priority 2147483646;\n"
-      text += "log prefix \"INPUT\" group \(group)\nmeta mark set 0xdead\n"
+      // What the router sends to itself comes in a second time by lo: that is not compared.
+      text +=
+        "iifname != \"lo\" log prefix \"INPUT\" group \(group)\nmeta mark set 0xdead\n"
       // What errors say of the way (a smaller MTU) the router would remember for later cases.
       text += "icmp type { 3, 4, 5, 11, 12 } drop\nicmpv6 type { 1, 2, 3, 4 } drop\n}\n"
       text += "chain out { type filter hook output priority -450;\nmeta mark 0xdead drop\n"

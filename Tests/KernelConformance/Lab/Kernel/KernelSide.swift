@@ -63,8 +63,9 @@
       _ = try router.log.read()
     }
 
-    func send(_ packet: MadePacket, _ family: AddressFamily) throws -> Answer {
-      try router.send(packet, family)
+    /// Nil where the packet is too long to be sent.
+    func send(_ packet: MadePacket, _ family: AddressFamily) throws -> Answer? {
+      guard try router.send(packet, family) else { return nil }
       var answer = Answer()
       try collect(&answer, packet.port)
       return answer
@@ -76,6 +77,8 @@
     func collect(_ answer: inout Answer, _ port: Port?) throws {
       for record in try router.log.read() {
         if record.text == "INPUT" {
+          // Nor is a broadcast of the router's own, which it hears itself.
+          if KernelSide.isOwnBroadcast(record.packet) { continue }
           answer.emissions.append(Emission(port: .host, bytes: record.packet))
         } else if let port, answer.ctState == "none", record.inInterface == router.index(port) {
           answer.ctState = record.text
@@ -83,6 +86,13 @@
       }
       answer.emissions += try router.receive()
       answer.sort()
+    }
+
+    private static func isOwnBroadcast(_ packet: [UInt8]) -> Bool {
+      guard packet.count >= 20, packet[0] >> 4 == 4 else { return false }
+      let (source, destination) = (packet[12..<16], packet[16..<20])
+      let own: [[UInt8]] = [[10, 0, 1, 1], [198, 51, 100, 1], [10, 0, 3, 1], [10, 9, 255, 254]]
+      return own.contains(Array(source)) && (destination.last == 255 || destination[16] >> 4 == 14)
     }
 
     /// Waits for what is late.

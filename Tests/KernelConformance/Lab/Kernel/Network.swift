@@ -39,6 +39,20 @@ enum Network {
     }
   }
 
+  /// A host that is another one in each run, so that no limit on what it is sent was used up before:
+  /// IPv4 only, since IPv6 has such limits off. Its network has to be set up.
+  static func stranger(_ port: Port, run: UInt16 = 0) -> IPAddress {
+    IPAddress(ipv4: (port == .lan ? 0x0a09_0000 : 0xc612_0000) | UInt32(run))
+  }
+
+  static func renewed(_ flow: Flow, run: UInt16) -> Flow {
+    var flow = flow
+    for port in [Port.lan, .wan] {
+      if flow.source.address == stranger(port) { flow.source.address = stranger(port, run: run) }
+    }
+    return flow
+  }
+
   /// A host behind the far side's gateway.
   static func distant(_ number: Int, _ family: AddressFamily) -> IPAddress {
     family == .ipv4
@@ -61,8 +75,12 @@ enum Network {
       text += "addr add \(router(port, .ipv4).text(.ipv4))/24 dev \(name)\n"
       text += "addr add \(router(port, .ipv6).text(.ipv6))/64 dev \(name) nodad\n"
       text += "link set \(name) up\n"
+      for number in 1...hosts {
+        text += "neigh add fe80::\(number) dev \(name) "
+        text += "lladdr \(macText(port.farMAC)) nud permanent\n"
+      }
       for family in AddressFamily.allCases {
-        for number in Array(2...hosts) + spare + [254] {
+        for number in [0] + Array(2...hosts) + spare + [254] {
           text += "neigh add \(host(number, port, family).text(family)) dev \(name) "
           text += "lladdr \(macText(port.farMAC)) nud permanent\n"
         }

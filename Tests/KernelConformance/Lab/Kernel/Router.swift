@@ -136,9 +136,20 @@
     /// The machine as its snapshot tells it, with the settings a case has made.
     func host(_ settings: [String]) throws -> HostConfiguration {
       if let known = hosts[settings] { return known }
-      let host = try System.inside(inside, Router.takeSnapshot)
+      var host = try System.inside(inside, Router.takeSnapshot)
+      // The kernel may take a moment until it has made the routes of its addresses.
+      for _ in 0..<20 where !Router.isSettled(host) {
+        System.sleep(milliseconds: 50)
+        host = try System.inside(inside, Router.takeSnapshot)
+      }
       hosts[settings] = host
       return host
+    }
+
+    private static func isSettled(_ host: HostConfiguration) -> Bool {
+      host.interfaces.allSatisfy { interface in
+        interface.addresses.allSatisfy { host.isLocal($0.address, $0.family) && !$0.isTentative }
+      }
     }
 
     func sysctl(_ name: String) throws -> String {
@@ -178,8 +189,10 @@
 
     /// Puts a packet on the cable. On return the router has dealt with it, as a rule: the kernel takes
     /// it all the way before the call that sends it ends.
-    func send(_ packet: MadePacket, _ family: AddressFamily) throws {
-      guard let socket = sockets[packet.port] else { return }
+    ///
+    /// - Returns: false where the cable does not carry it, since it is too long for the router's port.
+    func send(_ packet: MadePacket, _ family: AddressFamily) throws -> Bool {
+      guard let socket = sockets[packet.port] else { return false }
       let destination: UInt64 =
         switch packet.frame {
         case .unicast: packet.port.routerMAC
@@ -190,7 +203,12 @@
       var frame = PacketBuilder.ethernet(from: packet.port.farMAC, to: destination, packet.bytes)
       // The packet's version may lie.
       frame.store16(family == .ipv6 ? 0x86dd : 0x0800, at: 12)
-      try System.send(socket, frame)
+      do {
+        try System.send(socket, frame)
+      } catch let error as SystemError where error.isForLackOfSpace {
+        return false
+      }
+      return true
     }
 
     /// What has come out since the last call.
