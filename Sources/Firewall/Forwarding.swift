@@ -118,7 +118,12 @@ extension Firewall {
     guard passage.headers.isFragment || passage.headers.fragmentHeaderOffset >= 0 else {
       return .on
     }
-    switch reassembler.add(&packet, headers: passage.headers, now: now, user: 0) {
+    let origin = FragmentOrigin(
+      interface: passage.arrival.interface.rawValue,
+      packetType: passage.arrival.packetType.rawValue, number: passage.arrival.number)
+    switch reassembler.add(
+      &packet, headers: passage.headers, now: now, user: reassemblyUser(passage), origin: origin)
+    {
     case .notAFragment:
       return .on
     case .held:
@@ -140,12 +145,23 @@ extension Firewall {
       let outInterface = passage.context.outInterface
       let isOutput = passage.context.inInterface == .none
       let hook = passage.outcome.hook
-      passage = Passage(headers, packet.bytes, passage.arrival, isOutput: isOutput)
+      var arrival = passage.arrival
+      arrival.packetType = PacketType(rawValue: whole.origin.packetType) ?? arrival.packetType
+      passage = Passage(headers, packet.bytes, arrival, isOutput: isOutput)
       passage.context.outInterface = outInterface
       passage.outcome.hook = hook
       passage.reassembled = whole
       return .on
     }
+  }
+
+  /// Fragments of packets to link-local addresses and groups belong to their link.
+  private func reassemblyUser(_ passage: Passage) -> UInt32 {
+    let destination = passage.headers.destination
+    guard passage.headers.family == .ipv6,
+      destination.high >> 56 == 0xff || HostConfiguration.isLinkLocal(destination)
+    else { return 0 }
+    return UInt32(bitPattern: passage.arrival.interface.rawValue) &+ 1
   }
 
   /// To read a TCP header, or to track SCTP, the kernel makes the header contiguous: what a shorter

@@ -34,7 +34,7 @@ extension Firewall {
     _ packet: inout PacketBuffer, _ arrival: Arrival, to sink: inout Sink,
     observer: inout Observer
   ) -> PacketOutcome {
-    advance(to: arrival.timeNanoseconds)
+    advance(to: arrival.timeNanoseconds, to: &sink, observer: &observer)
     var headers = PacketHeaders()
     if let drop = PacketHeaders.decode(packet.bytes, family: arrival.family, into: &headers)
       ?? headers.ipv6InterfaceDrop
@@ -106,7 +106,7 @@ extension Firewall {
     _ packet: inout PacketBuffer, _ arrival: Arrival, to sink: inout Sink,
     observer: inout Observer
   ) -> PacketOutcome {
-    advance(to: arrival.timeNanoseconds)
+    advance(to: arrival.timeNanoseconds, to: &sink, observer: &observer)
     var headers = PacketHeaders()
     if let drop = PacketHeaders.decode(packet.bytes, family: arrival.family, into: &headers) {
       return .dropped(.ipHeader(drop), arrival.family)

@@ -306,18 +306,16 @@ extension Firewall {
         passage.outcome.reason = .sourceRouteRefused
         return .stop
       }
-      if case .deliver(let type) = way {
+      if case .deliver(.local) = way {
         if options.sourceRouteGoesOn(packet) {
-          let next =
-            type == .local ? followSourceRoute(&packet, &passage, problem: &problem) : nil
-          if let next {
+          if let next = followSourceRoute(&packet, &passage, problem: &problem) {
             way = next
           } else if problem == nil {
             passage.outcome.reason = .sourceRouteRefused
             return .stop
           }
         }
-      } else if case .drop = way {
+      } else if !way.isForward {
         passage.outcome.reason = .sourceRouteRefused
         return .stop
       } else if options.isStrict {

@@ -17,6 +17,8 @@ public struct Arrival: Sendable, BitwiseCopyable {
   public var timeNanoseconds: Int64
   /// Part of the packet is not as it was on the wire, so its checksums say nothing.
   public var isFilledUp = false
+  /// What the caller knows the packet by: told again when something comes of it later.
+  public var number: Int32 = 0
 
   public init(
     interface: InterfaceID, family: AddressFamily, packetType: PacketType = .unicast,
@@ -84,10 +86,8 @@ struct Passage {
         context.tcpFlags = bytes.uint8(at: at + TCPField.flags)
       }
     case IPProtocolNumber.icmp, IPProtocolNumber.icmpv6:
-      if available >= 2 {
-        context.icmpType = bytes.uint8(at: at)
-        context.icmpCode = bytes.uint8(at: at + 1)
-      }
+      if available >= 1 { context.icmpType = bytes.uint8(at: at) }
+      if available >= 2 { context.icmpCode = bytes.uint8(at: at + 1) }
     default: break
     }
   }

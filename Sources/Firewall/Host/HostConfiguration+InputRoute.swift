@@ -71,6 +71,11 @@ public enum InputRoute: Hashable, Sendable, BitwiseCopyable {
   case forward(RouteResult)
   /// Ends here.
   case drop(InputRouteDrop)
+
+  var isForward: Bool {
+    if case .forward = self { return true }
+    return false
+  }
 }
 
 extension HostConfiguration {
@@ -160,7 +165,10 @@ extension HostConfiguration {
     let asksRoutes =
       filters || hasOtherLocalRoutes || (out == interface && settings.sendsRedirects)
     if back?.type == .local {
-      if settings.acceptsLocal { return nil }
+      if settings.acceptsLocal {
+        let isHere = settings.reversePathFilter != .strict || !routing.knowsIPv4
+        return isHere || routing.reaches(source, .ipv4, through: interface) ? nil : .reversePath
+      }
       return asksRoutes || hasAddress(source) ? .ownSource : nil
     }
     if asksRoutes, back?.type == .broadcast { return .martianSource }

@@ -116,6 +116,7 @@ struct PacketMaker {
     packet.bytes = step.ip.applied(
       to: packet.bytes, family, identificationBase: identificationBase)
     packet.frame = step.ip.frame
+    packet.port = step.ip.port ?? packet.port
     return packet
   }
 

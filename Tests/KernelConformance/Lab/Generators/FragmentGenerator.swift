@@ -68,6 +68,7 @@ enum FragmentGenerator {
       if chooser.chance(2) { one.ip.cut = chooser.number(1...80) }
       if chooser.chance(2) { one.ip.trailing = chooser.number(1...10) }
       if chooser.chance(1) { one.ip.frame = .broadcast }
+      if chooser.chance(2) { one.ip.port = chooser.of([.lan, .wan]) }
       return one
     }
   }

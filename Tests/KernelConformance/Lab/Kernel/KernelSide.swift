@@ -84,15 +84,22 @@
           answer.ctState = record.text
         }
       }
-      answer.emissions += try router.receive()
+      let left = try router.receive()
+      answer.emissions.removeAll { emission in
+        KernelSide.isBroadcast(emission.bytes) && left.contains { $0.bytes == emission.bytes }
+      }
+      answer.emissions += left
       answer.sort()
     }
 
     private static func isOwnBroadcast(_ packet: [UInt8]) -> Bool {
       guard packet.count >= 20, packet[0] >> 4 == 4 else { return false }
-      let (source, destination) = (packet[12..<16], packet[16..<20])
-      let own: [[UInt8]] = [[10, 0, 1, 1], [198, 51, 100, 1], [10, 0, 3, 1], [10, 9, 255, 254]]
-      return own.contains(Array(source)) && (destination.last == 255 || destination[16] >> 4 == 14)
+      let source = IPAddress(ipv4: packet.rawSpan.uint32(at: IPv4Field.source))
+      return Network.isOwn(source, .ipv4) && isBroadcast(packet)
+    }
+
+    private static func isBroadcast(_ packet: [UInt8]) -> Bool {
+      packet.count >= 20 && packet[0] >> 4 == 4 && (packet[19] == 255 || packet[16] >> 4 == 14)
     }
 
     /// Waits for what is late.

@@ -53,6 +53,15 @@ enum Network {
     return flow
   }
 
+  /// Whether the router of any case may have this address.
+  static func isOwn(_ address: IPAddress, _ family: AddressFamily) -> Bool {
+    let texts =
+      family == .ipv4
+      ? ["10.0.1.1", "198.51.100.1", "10.0.3.1", "10.9.255.254", "192.0.2.161"]
+      : ["fd00:1::1", "2001:db8:9::1", "fe80::1", "fd00:3::1", "2001:db8:a:a::1"]
+    return texts.contains(address.text(family))
+  }
+
   /// A host behind the far side's gateway.
   static func distant(_ number: Int, _ family: AddressFamily) -> IPAddress {
     family == .ipv4
