@@ -136,8 +136,11 @@ extension Firewall {
         ? IPAddress(ipv4: 0x7f00_0001) : IPAddress(high: 0, low: 1)
     }
     guard let interface = index(passage.arrival.interface) else { return nil }
+    // IPv6: one that reaches as far as the address it stands for.
+    let scope = IPv6Scope(passage.headers.destination)
     return host.interfaces[interface].addresses.first {
       $0.family == family && !$0.isSecondary && !$0.isTentative
+        && (family == .ipv4 || IPv6Scope($0.address) == scope)
     }?.address
   }
 }

@@ -74,6 +74,12 @@ enum RouterGenerator {
       var step = IPLayerGenerator.step(
         &chooser, test, flow: flow,
         lengths: [0, 8, 500, 1252, 1260, 1272, 1280, 1292, 1300, 1360, 1372, 1380, 1440])
+      // What sockets would answer counts too where answers are limited.
+      if test.sysctls.contains(where: { $0.name == "net.ipv4.icmp_ratemask" }),
+        Network.isOwn(test.flows[flow].destination.address, family)
+      {
+        continue
+      }
       step.ip.dontFragment = chooser.chance(50)
       if chooser.chance(15) { step.hopLimit = chooser.of([0, 1, 2]) }
       if chooser.chance(10) { step.ip.trafficClass = chooser.number(0...255) }
@@ -87,7 +93,7 @@ enum RouterGenerator {
       }
       // What the router tells itself goes by lo, where Weir does not follow.
       if test.rules.contains("-t filter"), let source = step.ip.source,
-        Network.isOwn(source, family)
+        Network.isOwn(source, family) || (family == .ipv4 && source.ipv4 & 0xff == 0xff)
       {
         step.ip.source = nil
       }
