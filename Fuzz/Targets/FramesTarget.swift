@@ -13,6 +13,7 @@ struct CheckingSink: PacketSink {
   var arrivedRight: Bool?
   var arrived: Packet?
   var emitted: [(packet: Packet, interface: InterfaceID)] = []
+  var loopback = InterfaceID.none
 
   mutating func emit(_ bytes: RawSpan, through interface: InterfaceID, isAnswer: Bool) {
     let packet = Packet(bytes: bytes.array)
@@ -26,7 +27,8 @@ struct CheckingSink: PacketSink {
       broken("a packet leaves with bytes behind its end", packet)
     }
     if !packet.headerChecksumIsRight { broken("a wrong header checksum leaves", packet) }
-    if isAnswer || arrivedRight == true {
+    // Over the loopback the kernel leaves the checksums of resets open.
+    if arrivedRight == true || isAnswer && interface != loopback {
       if packet.transportChecksumIsRight == false {
         broken("a wrong transport checksum leaves", packet)
       }
@@ -98,6 +100,7 @@ public struct FrameRun: ~Copyable {
       arrival.packetType = destination == 0xffff_ffff_ffff ? .broadcast : .multicast
     }
     var sink = CheckingSink()
+    sink.loopback = firewall.interface(named: "lo")
     let arrived = Packet(bytes: bytes.array)
     sink.arrived = arrived
     sink.arrivedRight = arrived.transportChecksumIsRight
@@ -107,7 +110,10 @@ public struct FrameRun: ~Copyable {
       ? firewall.send(&packet, arrival, to: &sink, observer: &observer)
       : firewall.receive(&packet, arrival, to: &sink, observer: &observer)
     verdicts[outcome.verdict, default: 0] += 1
-    if outcome.verdict != .accept && sink.emitted.contains(where: { $0.packet == arrived }) {
+    // What the host sends itself may be dropped in INPUT after it left by the loopback.
+    if outcome.verdict != .accept
+      && sink.emitted.contains(where: { $0.packet == arrived && $0.interface != sink.loopback })
+    {
       sink.broken("a packet that was not accepted leaves", arrived)
     }
     mix(UInt64(outcome.verdict.rawValue) << 8 | UInt64(outcome.ctState?.rawValue ?? 9))

@@ -25,13 +25,25 @@ extension ConnectionTracker {
     events.append(event)
   }
 
+  /// Tells listeners of a connection that a packet has left for, though the packet that `tracking`
+  /// is about did not. A connection that is not confirmed, or no longer in the table, is left alone.
+  public mutating func tellChanges(_ tracking: Tracking) {
+    if tracking.connection.isNone || tracking.isUnconfirmed || tracking.isDying { return }
+    tell(tracking.connection.index)
+  }
+
   mutating func tellDestroyed(_ record: Int) {
     guard recordsEvents else { return }
-    events.append(
-      ConnectionEvent(
-        kind: .destroy,
-        connection: ConnectionTracker.connection(table, record, now: now, stop: now),
-        timeNanoseconds: now))
+    events.append(ConnectionTracker.end(table, record, now: now, at: now))
+  }
+
+  /// The event that a connection is gone since `time`.
+  static func end(
+    _ table: borrowing ConnectionTable, _ record: Int, now: Int64, at time: Int64
+  ) -> ConnectionEvent {
+    var connection = ConnectionTracker.connection(table, record, now: now, stop: now)
+    connection.status.insert(.dying)
+    return ConnectionEvent(kind: .destroy, connection: connection, timeNanoseconds: time)
   }
 
   /// A copy of one connection as it is now. Nil for `.none`.

@@ -46,7 +46,7 @@ extension ConnectionTracker {
   }
 
   /// A rule has answered a packet of this TCP connection with a reset: the connection is closed,
-  /// whatever either end will say.
+  /// whatever either end will say. Listeners hear of it with the reset.
   public mutating func closeAfterReset(_ number: ConnectionNumber) {
     let record = number.index
     let stored = table.records[record]
@@ -56,7 +56,6 @@ extension ConnectionTracker {
     if stored.tcp.state != .close { note(record, .protocolState) }
     table.records[record].tcp.state = .close
     table.setDeadline(record, now + settings.tcpTimeoutClose)
-    tell(record)
   }
 
   /// The out interface a MASQUERADE was bound on.
@@ -134,11 +133,17 @@ extension ConnectionTracker {
 extension ConnectionTracker {
   /// Gives a confirmed connection another reply tuple, as if its binding had been chosen so: for an
   /// instrument that follows another table's choices.
+  /// - Parameter status: which ends that binding changes.
   /// - Returns: false, and nothing changed, where no connection has `original`, or another has `reply`.
-  package mutating func rebind(_ original: Tuple, reply: Tuple, zone: UInt16 = 0) -> Bool {
+  package mutating func rebind(
+    _ original: Tuple, reply: Tuple, status: ConnectionStatus, zone: UInt16 = 0
+  ) -> Bool {
     guard let found = table.find(original, zone: zone), found.direction == .original else {
       return false
     }
-    return table.refile(found.record, reply: reply)
+    guard table.refile(found.record, reply: reply) else { return false }
+    table.records[found.record].status.subtract([.sourceNAT, .destinationNAT])
+    table.records[found.record].status.formUnion(status)
+    return true
   }
 }

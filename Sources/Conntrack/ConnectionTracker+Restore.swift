@@ -14,33 +14,13 @@ extension ConnectionTracker {
       let record = table.allocate(
         original: connection.original, reply: connection.reply, zone: connection.zone)
     else { return false }
-    table.records[record].status = connection.status.subtracting(.confirmed)
+    table.records[record].status = connection.status.subtracting([
+      .confirmed, .sourceNAT, .destinationNAT,
+    ])
     // Entries in a listing have been through the nat table, if there is one.
     table.records[record].status.formUnion([.sourceNATDone, .destinationNATDone])
-    if connection.reply.destination != connection.original.source
-      || connection.reply.destinationPort != connection.original.sourcePort
-    {
-      table.records[record].status.insert(.sourceNAT)
-    }
-    if connection.reply.source != connection.original.destination
-      || connection.reply.sourcePort != connection.original.destinationPort
-    {
-      table.records[record].status.insert(.destinationNAT)
-    }
-    if connection.original.protocolNumber == IPProtocolNumber.icmp
-      || connection.original.protocolNumber == IPProtocolNumber.icmpv6
-    {
-      // The port fields are the query's id, type and code, which differ by themselves.
-      table.records[record].status.subtract([.sourceNAT, .destinationNAT])
-      if connection.reply.destination != connection.original.source
-        || connection.reply.sourcePort != connection.original.sourcePort
-      {
-        table.records[record].status.insert(.sourceNAT)
-      }
-      if connection.reply.source != connection.original.destination {
-        table.records[record].status.insert(.destinationNAT)
-      }
-    }
+    table.records[record].status.formUnion(
+      .translation(original: connection.original, reply: connection.reply))
     table.records[record].deadline = now + connection.timeoutNanoseconds
     table.records[record].mark = connection.mark
     switch connection.protocolState {
@@ -60,5 +40,25 @@ extension ConnectionTracker {
     }
     fileBySource(ConnectionNumber(rawValue: UInt32(record)))
     return true
+  }
+}
+
+extension ConnectionStatus {
+  /// Which ends a binding has changed, by a connection's tuples. The identifier of an ICMP query is of
+  /// neither end: it counts as the source's.
+  package static func translation(original: Tuple, reply: Tuple) -> ConnectionStatus {
+    var status: ConnectionStatus = []
+    let isQuery = original.isICMPQuery
+    // A query's other port field is its type and code, which differ by themselves.
+    let sourcePort = isQuery ? reply.sourcePort : reply.destinationPort
+    if reply.destination != original.source || sourcePort != original.sourcePort {
+      status.insert(.sourceNAT)
+    }
+    if reply.source != original.destination
+      || !isQuery && reply.sourcePort != original.destinationPort
+    {
+      status.insert(.destinationNAT)
+    }
+    return status
   }
 }

@@ -49,11 +49,8 @@ public struct ConnectionTracker: ~Copyable {
     guard recordsEvents else { return table.advance(to: now) { $0.remove($1) } }
     var expired: [ConnectionEvent] = []
     func expire(_ table: inout ConnectionTable, _ record: Int) {
-      let connection = ConnectionTracker.connection(table, record, now: now, stop: now)
       expired.append(
-        ConnectionEvent(
-          kind: .destroy, connection: connection,
-          timeNanoseconds: table.records[record].deadline))
+        ConnectionTracker.end(table, record, now: now, at: table.records[record].deadline))
       table.remove(record)
     }
     table.advance(to: now, expire)
@@ -274,7 +271,10 @@ public struct ConnectionTracker: ~Copyable {
       return .done
     }
     guard passed else {
-      if tracking.isUnconfirmed { table.release(record) }
+      // An answer to an answer may have confirmed it meanwhile.
+      if tracking.isUnconfirmed && !table.records[record].status.contains(.confirmed) {
+        table.release(record)
+      }
       return .done
     }
     if tracking.isUnconfirmed {
@@ -350,6 +350,11 @@ public struct ConnectionTracker: ~Copyable {
   @inline(__always)
   mutating func refresh(_ record: Int, _ direction: Direction, _ timeout: Int64, bytes: Int) {
     table.setDeadline(record, now + timeout)
+    count(record, direction, bytes: bytes)
+  }
+
+  @inline(__always)
+  mutating func count(_ record: Int, _ direction: Direction, bytes: Int) {
     if table.records[record].extensions.contains(.counters) {
       if direction == .original {
         table.counters[record].original.packets += 1

@@ -36,4 +36,10 @@ public struct Tuple: Hashable, Sendable, BitwiseCopyable {
     self.protocolNumber = protocolNumber
     self.family = family
   }
+
+  /// Whether its source port is an ICMP query's identifier, which belongs to both ends.
+  @inlinable public var isICMPQuery: Bool {
+    protocolNumber == IPProtocolNumber.icmp && family == .ipv4
+      || protocolNumber == IPProtocolNumber.icmpv6 && family == .ipv6
+  }
 }

@@ -19,6 +19,7 @@ extension Firewall {
       return
     }
     guard checksumAllowsAnswer(packet.bytes, passage) else { return }
+    leaveChecksum(&packet, passage)
     sendError(type, code, rest: 0, about: packet, passage, &sink, &observer)
   }
 
@@ -77,20 +78,20 @@ extension Firewall {
       let source = errorSource(passage, way, to: destination),
       limiter.allows(type, code: code, to: destination, passage.headers.family, now: now)
     else { return }
-    guard var answer = answerBuffer.take() else { return }
+    guard var answer = answerBuffers.take() else { return }
     if passage.headers.family == .ipv4 {
       guard
         buildError(
           type, code, rest, packet, passage, from: source, to: destination, way, &answer)
       else {
-        answerBuffer = consume answer
+        answerBuffers.give(consume answer)
         return
       }
     } else {
       buildErrorIPv6(type, code, rest, packet, passage, from: source, way, &answer)
     }
-    sendAnswer(&answer, to: passage, way, isError: true, &sink, &observer)
-    answerBuffer = consume answer
+    sendAnswer(&answer, to: passage, way, &sink, &observer)
+    answerBuffers.give(consume answer)
   }
 
   /// RFC 792: type, code, and as much of the packet as fits 576 bytes, or the way to its sender.
@@ -167,8 +168,9 @@ extension Firewall {
     let at = headers.transportOffset
     let flags = TCPFlags(rawValue: packet.uint8(at: at + TCPField.flags))
     guard !flags.contains(.rst),
-      InternetChecksum.transportIsValid(packet.bytes, headers: headers),
-      let way = wayBack(passage), var answer = answerBuffer.take()
+      hasChecksumLeft(packet.bytes, passage)
+        || InternetChecksum.transportIsValid(packet.bytes, headers: headers),
+      let way = wayBack(passage), var answer = answerBuffers.take()
     else { return }
 
     let network = headers.family == .ipv4 ? 20 : 40
@@ -215,81 +217,41 @@ extension Firewall {
     if !passage.tracking.connection.isNone {
       tracker.closeAfterReset(passage.tracking.connection)
     }
-    sendAnswer(&answer, to: passage, way, isError: false, &sink, &observer)
-    answerBuffer = consume answer
+    sendAnswer(&answer, to: passage, way, &sink, &observer)
+    answerBuffers.give(consume answer)
   }
 
   // MARK: The answer's own way
 
-  /// OUTPUT and POSTROUTING of an answer. It has the connection of the packet it is about, and is
+  /// The way of an answer through OUTPUT. It has the connection of the packet it is about, and is
   /// RELATED to it; where that has none, it is looked up as any packet of the host's own: an error
   /// belongs to what it quotes, a reset to its ends.
   private mutating func sendAnswer<
     Sink: PacketSink & ~Copyable, Observer: FirewallObserver & ~Copyable
   >(
-    _ answer: inout PacketBuffer, to cause: Passage, _ way: RouteResult, isError: Bool,
+    _ answer: inout PacketBuffer, to cause: Passage, _ way: RouteResult,
     _ sink: inout Sink, _ observer: inout Observer
   ) {
     var headers = PacketHeaders()
     guard
       PacketHeaders.decode(answer.bytes, family: cause.headers.family, into: &headers) == nil
     else { return }
-    let out = way.interface.map { InterfaceID(rawValue: Int32($0)) } ?? .none
-    let arrival = Arrival(interface: out, family: headers.family, timeNanoseconds: now)
-    var passage = Passage(headers, answer.bytes, arrival, isOutput: true)
-    passage.route = way
-    let isTrackedAlready = !cause.tracking.connection.isNone
+    var passage = Passage(
+      headers, answer.bytes,
+      Arrival(interface: .none, family: headers.family, timeNanoseconds: now), isOutput: true)
+    setRoute(way, &passage)
+    passage.isAnswer = true
+    passage.isAttached = !cause.tracking.connection.isNone
+    passage.outcome.hook = .output
     observer.beginAnswer()
     defer { observer.endAnswer() }
-    if isTrackedAlready {
+    if passage.isAttached {
       passage.tracking = cause.tracking
       passage.tracking.state = .related
       passage.tracking.direction = cause.tracking.direction.opposite
       showConnection(&passage)
     }
-    let passed = passesOutput(&answer, &passage, isTrackedAlready, isError: isError, &observer)
-    if passage.isTracked { _ = tracker.finish(passage.tracking, passed: passed) }
-    // To an address of the host's own it goes no further than the loopback.
-    guard passed, passage.route.type != .local else { return }
-    sink.emit(answer.bytes, through: passage.context.outInterface, isAnswer: true)
-  }
-
-  private mutating func passesOutput<Observer: FirewallObserver & ~Copyable>(
-    _ answer: inout PacketBuffer, _ passage: inout Passage, _ isTrackedAlready: Bool,
-    isError: Bool, _ observer: inout Observer
-  ) -> Bool {
-    guard case .on = ask(.raw, .output, &answer, &passage, &observer),
-      case .on = isTrackedAlready ? .on : track(answer.bytes, &passage, .output),
-      case .on = ask(.mangle, .output, &answer, &passage, &observer),
-      case .on = translateAnswer(.destination, &answer, &passage, isError),
-      case .on = ask(.filter, .output, &answer, &passage, &observer),
-      case .on = ask(.mangle, .postrouting, &answer, &passage, &observer),
-      case .on = translateAnswer(.source, &answer, &passage, isError)
-    else { return false }
-    return true
-  }
-
-  /// The binding applies to answers as to every packet of the connection; the nat table is not asked.
-  private mutating func translateAnswer(
-    _ kind: NATKind, _ answer: inout PacketBuffer, _ passage: inout Passage, _ isError: Bool
-  ) -> Step {
-    guard hasTable(.nat, passage.headers.family), !passage.tracking.connection.isNone else {
-      return .on
-    }
-    let destination = passage.headers.destination
-    if isError {
-      guard case .on = translateError(kind, &answer, &passage) else { return .stop }
-    } else {
-      guard NATRewriter.rewrite(&answer, &passage.headers, tracker, passage.tracking, kind) else {
-        return .stop
-      }
-      passage.readTransport(answer.bytes)
-    }
-    if passage.headers.destination != destination {
-      passage.context.outInterface = .none
-      setRoute(outputRoute(passage), &passage)
-    }
-    return .on
+    _ = output(&answer, &passage, &sink, &observer)
   }
 
   // MARK: Where and from whom
@@ -310,7 +272,7 @@ extension Firewall {
       let route = host.routing.lookup(source, .ipv6, through: interface)
       return route?.type == .unicast || route?.type == .local ? route : nil
     }
-    if let route = host.routing.lookup(source, family) {
+    if let route = host.routing.lookup(source, family)?.anycastIsLocal {
       switch route.type {
       case .local: return route
       case .unicast:
@@ -387,6 +349,7 @@ extension Firewall {
   /// REJECT answers a packet with an ICMP error only if its checksum is right, for protocols that
   /// have one where everyone knows it.
   private func checksumAllowsAnswer(_ bytes: RawSpan, _ passage: Passage) -> Bool {
+    if hasChecksumLeft(bytes, passage) { return true }
     let headers = passage.headers
     let at = headers.transportOffset
     // With options filled in the kernel's sum over the whole packet is wrong, and it believes only

@@ -18,8 +18,7 @@ public struct Firewall: ~Copyable {
   public internal(set) var interfaces = InterfaceTable()
   var limiter: ICMPRateLimiter
   var reassembler: Reassembler
-  /// What Weir itself answers with, one packet at a time; taken out while it is under way.
-  var answerBuffer: PacketBuffer? = PacketBuffer(capacity: 2048)
+  var answerBuffers = AnswerBuffers()
   /// Fragments on their way out.
   var fragment = PacketBuffer()
   /// The first fragment of a packet that never became whole; taken out while its sender is told.

@@ -10,7 +10,8 @@ public protocol FirewallObserver: RuleObserver, ~Copyable {
   mutating func willAsk(_ table: TableName, _ chain: BuiltInChain, _ family: AddressFamily)
   /// What the table said.
   mutating func decided(_ table: TableName, _ chain: BuiltInChain, _ verdict: RuleVerdict)
-  /// From here to `endAnswer` a packet that Weir itself sends in answer goes its way.
+  /// From here to `endAnswer` a packet that Weir itself sends in answer goes its way. What answers an
+  /// answer is inside.
   mutating func beginAnswer()
   mutating func endAnswer()
 }
@@ -43,4 +44,18 @@ public protocol PacketSink: ~Copyable {
   ///   - interface: where it leaves; `.none` where routes say nothing.
   ///   - isAnswer: Weir made it in answer to a packet; else it is that packet.
   mutating func emit(_ bytes: RawSpan, through interface: InterfaceID, isAnswer: Bool)
+
+  /// A packet that the host takes for itself. What it sends itself leaves through the loopback first.
+  ///
+  /// - Parameters:
+  ///   - bytes: the packet as its programs see it, NAT and all; valid during the call only.
+  ///   - interface: where it came in.
+  ///   - isAnswer: Weir made it in answer to a packet; else it is that packet.
+  mutating func deliver(_ bytes: RawSpan, from interface: InterfaceID, isAnswer: Bool)
+}
+
+extension PacketSink where Self: ~Copyable {
+  /// Who only forwards has no use for it.
+  @inlinable
+  public mutating func deliver(_ bytes: RawSpan, from interface: InterfaceID, isAnswer: Bool) {}
 }

@@ -82,7 +82,8 @@ extension Firewall {
   ///
   /// - Parameter withRoute: the route's own MTU counts, not just the interface's.
   private func mtu(_ passage: Passage, withRoute: Bool) -> Int? {
-    guard let out = passage.route.interface else { return nil }
+    let isLocal = passage.route.type == .local
+    guard let out = isLocal ? host.loopback : passage.route.interface else { return nil }
     if passage.reassembled == nil, let arrival = index(passage.arrival.interface),
       passage.headers.end > host.interfaces[arrival].mtu
     {
@@ -180,7 +181,7 @@ extension Firewall {
 
   /// The way out of a packet of the host's own.
   func outputRoute(_ passage: Passage) -> RouteResult {
-    host.routing.lookup(passage.headers.destination, passage.headers.family)
+    host.routing.lookup(passage.headers.destination, passage.headers.family)?.anycastIsLocal
       ?? RouteResult(type: .unicast, interface: index(passage.arrival.interface))
   }
 
@@ -193,7 +194,7 @@ extension Firewall {
     let way = Fragmentation.way(
       headers: passage.headers, mtu: mtu, reassembled: passage.reassembled)
     guard way == .pieces else {
-      sink.emit(packet.bytes, through: out, isAnswer: false)
+      sink.emit(packet.bytes, through: out, isAnswer: passage.isAnswer)
       return
     }
     // Length and addresses may have changed under way; what stands in the packet counts.
@@ -207,7 +208,7 @@ extension Firewall {
       packet.bytes, headers: headers, mtu: min(mtu, 65_535), reassembled: passage.reassembled,
       identification: identification, into: &fragment
     ) { piece in
-      sink.emit(piece, through: out, isAnswer: false)
+      sink.emit(piece, through: out, isAnswer: passage.isAnswer)
     }
   }
 }

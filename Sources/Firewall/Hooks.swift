@@ -7,6 +7,7 @@
 //                                              FORWARD      mangle → filter
 //                                              POSTROUTING  mangle → nat (SNAT) → confirm
 //   send:     OUTPUT        raw → conntrack → mangle → nat (DNAT) → filter, then POSTROUTING
+//             to the host itself: over the loopback, PREROUTING and INPUT (`Loopback.swift`)
 //
 // Every step either lets the packet on or ends its way, with the reason in `passage.outcome`.
 
@@ -61,14 +62,8 @@ extension Firewall {
     }
     switch way {
     case .deliver:
-      // INPUT
       passage.outcome.hook = .input
-      guard case .on = ask(.mangle, .input, &packet, &passage, &observer),
-        case .on = ask(.filter, .input, &packet, &passage, &observer),
-        case .on = translate(.source, .input, &packet, &passage, &observer)
-      else { return end(&packet, &passage, &sink, &observer) }
-      passage.outcome.verdict = .accept
-      return end(&packet, &passage, &sink, &observer)
+      return input(&packet, &passage, &sink, &observer)
 
     case .forward(let route):
       setRoute(route, &passage)
@@ -99,7 +94,8 @@ extension Firewall {
   }
 
   /// A packet that the host itself sends. `arrival.interface` is where it leaves, where that is
-  /// known; else routing says.
+  /// known; else routing says. What the host sends itself leaves by the loopback and comes in again:
+  /// the outcome is that of both, and its hook is OUTPUT.
   public mutating func send<
     Sink: PacketSink & ~Copyable, Observer: FirewallObserver & ~Copyable
   >(
@@ -108,7 +104,7 @@ extension Firewall {
   ) -> PacketOutcome {
     advance(to: arrival.timeNanoseconds, to: &sink, observer: &observer)
     var headers = PacketHeaders()
-    if let drop = PacketHeaders.decode(packet.bytes, family: arrival.family, into: &headers) {
+    if let drop = PacketHeaders.decodeAgain(packet.bytes, family: arrival.family, into: &headers) {
       return .dropped(.ipHeader(drop), arrival.family)
     }
     packet.resize(to: headers.end)
@@ -116,17 +112,46 @@ extension Firewall {
     passage.outcome.hook = .output
     if case .stop = defragment(&packet, &passage) { return passage.outcome }
     setRoute(outputRoute(passage), &passage)
-    passage.context.outInterface =
-      arrival.interface == .none ? passage.context.outInterface : arrival.interface
+    // To itself the host sends by the loopback.
+    if arrival.interface != .none && passage.route.type != .local {
+      passage.context.outInterface = arrival.interface
+    }
+    return output(&packet, &passage, &sink, &observer)
+  }
 
-    // OUTPUT
+  /// OUTPUT and what follows, of the host's own packets and of answers. An answer that belongs to a
+  /// connection from the start is not tracked again.
+  mutating func output<Sink: PacketSink & ~Copyable, Observer: FirewallObserver & ~Copyable>(
+    _ packet: inout PacketBuffer, _ passage: inout Passage, _ sink: inout Sink,
+    _ observer: inout Observer
+  ) -> PacketOutcome {
     guard case .on = ask(.raw, .output, &packet, &passage, &observer),
-      case .on = track(packet.bytes, &passage, .output),
+      case .on = passage.isAttached ? .on : track(packet.bytes, &passage, .output),
       case .on = ask(.mangle, .output, &packet, &passage, &observer),
       case .on = translate(.destination, .output, &packet, &passage, &observer),
       case .on = ask(.filter, .output, &packet, &passage, &observer)
     else { return end(&packet, &passage, &sink, &observer) }
-    return postrouting(&packet, &passage, &sink, &observer)
+    if let route = passage.newRoute {
+      passage.context.outInterface = .none
+      setRoute(route, &passage)
+    }
+    let outcome = postrouting(&packet, &passage, &sink, &observer)
+    guard outcome.verdict == .accept, passage.route.type == .local else { return outcome }
+    return comeBack(&packet, &passage, &sink, &observer)
+  }
+
+  /// INPUT, the end of the way of every packet for the host itself.
+  mutating func input<Sink: PacketSink & ~Copyable, Observer: FirewallObserver & ~Copyable>(
+    _ packet: inout PacketBuffer, _ passage: inout Passage, _ sink: inout Sink,
+    _ observer: inout Observer
+  ) -> PacketOutcome {
+    passage.isForHost = true
+    guard case .on = ask(.mangle, .input, &packet, &passage, &observer),
+      case .on = ask(.filter, .input, &packet, &passage, &observer),
+      case .on = translate(.source, .input, &packet, &passage, &observer)
+    else { return end(&packet, &passage, &sink, &observer) }
+    passage.outcome.verdict = .accept
+    return end(&packet, &passage, &sink, &observer)
   }
 
   /// The end of the way of every packet that leaves.
@@ -146,7 +171,7 @@ extension Firewall {
 
   /// Confirms or forgets the packet's connection, sends the packet or what answers it, and says what
   /// became of it.
-  private mutating func end<
+  mutating func end<
     Sink: PacketSink & ~Copyable, Observer: FirewallObserver & ~Copyable
   >(
     _ packet: inout PacketBuffer, _ passage: inout Passage, _ sink: inout Sink,
@@ -156,15 +181,21 @@ extension Firewall {
       reject(&packet, &passage, &sink, &observer)
     }
     let passed = passage.outcome.verdict == .accept
-    passage.outcome.outInterface = passage.context.outInterface
+    if passage.context.outInterface != .none {
+      passage.outcome.outInterface = passage.context.outInterface
+    }
     if passage.isTracked {
-      passage.outcome.ctState = passage.tracking.state
+      passage.outcome.ctState = passage.outcome.ctState ?? passage.tracking.state
       passage.outcome.trackingReason = passage.tracking.reason
       if !passage.tracking.connection.isNone {
         passage.outcome.direction = passage.tracking.direction
         passage.outcome.connection = passage.tracking.connection
       }
-      if case .clash = tracker.finish(passage.tracking, passed: passed) {
+      // A connection that ends with a packet over the loopback is with it until it has come in.
+      let goesOn =
+        passed && passage.tracking.isDying && !passage.isForHost
+        && passage.route.type == .local
+      if !goesOn, case .clash = tracker.finish(passage.tracking, passed: passed) {
         passage.outcome.verdict = .drop
         passage.outcome.reason = .clash
         passage.outcome.connection = .none
@@ -174,10 +205,22 @@ extension Firewall {
         passage.outcome.connection = .none
       }
     }
-    if passed && passage.outcome.hook != .input
-      && fitsRoute(packet, &passage, &sink, &observer)
+    if passage.isAttached && passed && !passage.tracking.isDying
+      && !(passage.tracking.isUnconfirmed && passage.tracking.direction == .reply)
     {
-      transmit(&packet, passage, &sink)
+      // With an answer go the events of what it answers, which itself goes no further. The answer to an
+      // answer goes in the original direction, and confirms the connection.
+      if case .clash = tracker.finish(passage.tracking, passed: true) { return passage.outcome }
+      passage.tracking.isUnconfirmed = false
+    }
+    if passed {
+      if passage.isForHost || passage.route.type == .local { leaveChecksum(&packet, passage) }
+      if passage.isForHost {
+        sink.deliver(
+          packet.bytes, from: passage.arrival.interface, isAnswer: passage.isAnswer)
+      } else if fitsRoute(packet, &passage, &sink, &observer) {
+        transmit(&packet, passage, &sink)
+      }
     }
     return passage.outcome
   }
@@ -205,7 +248,7 @@ extension Firewall {
       passage.outcome.verdict = .reject
       passage.rejectWith = with
     case .queue: passage.outcome.verdict = .queue
-    case .sourceNAT, .destinationNAT, .masquerade, .redirect:
+    case .sourceNAT, .destinationNAT, .masquerade, .redirect, .netmap:
       // Only the nat table has these targets, and it is asked by `translate`.
       return .on
     }
@@ -282,7 +325,9 @@ extension Firewall {
 
   func setRoute(_ route: RouteResult, _ passage: inout Passage) {
     passage.route = route
-    if let interface = route.interface {
+    if route.type == .local, let loopback = host.loopback {
+      passage.context.outInterface = InterfaceID(rawValue: Int32(loopback))
+    } else if let interface = route.interface {
       passage.context.outInterface = InterfaceID(rawValue: Int32(interface))
     } else if passage.context.outInterface == .none, let only = otherInterface(passage) {
       passage.context.outInterface = only

@@ -51,7 +51,8 @@ struct ICMPRateLimiter {
       interval = settings.icmpv6RateLimitNanoseconds
     }
     guard takeCommon(now) else { return false }
-    if interval == 0 { return true }
+    // No limit of its own, IPv4's still empties the bucket, for those on routing's errors too.
+    if interval == 0 && family == .ipv6 { return true }
     return take(interval, cap: ICMPRateLimiter.burst * interval, from: destination, family, now)
   }
 

@@ -38,12 +38,20 @@ struct Passage {
   var tracking = Tracking()
   /// Conntrack has seen the packet.
   var isTracked = false
+  /// Weir made the packet, in answer to another.
+  var isAnswer = false
+  /// An answer that belongs to the connection of what it answers.
+  var isAttached = false
+  /// The packet has reached INPUT.
+  var isForHost = false
   var arrival: Arrival
   var outcome = PacketOutcome()
   /// What a REJECT answers with.
   var rejectWith = RejectWith.icmpPortUnreachable
   /// The way out, once routing has been asked.
   var route = RouteResult(type: .unicast, interface: nil)
+  /// The way out after NAT in OUTPUT, of a packet that it sends elsewhere.
+  var newRoute: RouteResult?
   /// Of a packet put together from fragments: how it may leave again.
   var reassembled: ReassembledInfo?
   /// Of an IPv4 packet with options: what was found in them.

@@ -15,7 +15,7 @@ extension Firewall {
     guard hasTable(.nat, passage.headers.family), !passage.tracking.connection.isNone else {
       return .on
     }
-    if passage.isICMPError { return translateError(kind, &packet, &passage) }
+    if passage.isICMPError { return translateError(kind, chain, &packet, &passage) }
     let connection = passage.tracking.connection
     let status = tracker.status(connection)
     let done = status.contains(kind == .source ? .sourceNATDone : .destinationNATDone)
@@ -34,33 +34,46 @@ extension Firewall {
       passage.outcome.reason = .cannotTranslate
       return .stop
     }
-    afterTranslation(packet, &passage, chain)
-    return .on
+    return afterTranslation(packet, &passage, chain)
   }
 
-  func translateError(
-    _ kind: NATKind, _ packet: inout PacketBuffer, _ passage: inout Passage
+  private func translateError(
+    _ kind: NATKind, _ chain: BuiltInChain, _ packet: inout PacketBuffer,
+    _ passage: inout Passage
   ) -> Step {
+    let destination = passage.headers.destination
     guard NATRewriter.rewriteError(&packet, &passage.headers, tracker, passage.tracking, kind)
     else {
       passage.outcome.reason = .cannotTranslate
       return .stop
     }
     passage.readTransport(packet.bytes)
-    return .on
+    return reroute(ifNotTo: destination, chain, &passage)
   }
 
   private func afterTranslation(
     _ packet: borrowing PacketBuffer, _ passage: inout Passage, _ chain: BuiltInChain
-  ) {
+  ) -> Step {
     let destination = passage.context.destination
     passage.readTransport(packet.bytes)
     showConnection(&passage)
-    // The host's own packet to another destination goes another way.
-    if chain == .output && destination != passage.headers.destination {
-      passage.context.outInterface = .none
-      setRoute(outputRoute(passage), &passage)
+    return reroute(ifNotTo: destination, chain, &passage)
+  }
+
+  /// The host's own packet to another destination goes another way. OUTPUT's later rules still see the
+  /// old one.
+  private func reroute(
+    ifNotTo destination: IPAddress, _ chain: BuiltInChain, _ passage: inout Passage
+  ) -> Step {
+    guard chain == .output && destination != passage.headers.destination else { return .on }
+    let route = outputRoute(passage)
+    if let problem = host.refusesToSend(from: passage.headers.source, passage.headers.family, route)
+    {
+      passage.outcome.reason = .routing(problem)
+      return .stop
     }
+    passage.newRoute = route
+    return .on
   }
 
   /// Asks the nat table about a connection's first packet and settles this half of its binding.
@@ -98,6 +111,9 @@ extension Firewall {
       range?.options.insert(.mapAddresses)
       range?.minAddress = address
       range?.maxAddress = address
+    case .netmap(let number):
+      let address = kind == .source ? passage.headers.source : passage.headers.destination
+      range = natRange(number, passage).mapping(address, passage.headers.family)
     }
     tracker.bind(connection, kind, to: range)
     return .on
@@ -128,7 +144,8 @@ extension Firewall {
       destination: passage.headers.destination)
   }
 
-  /// REDIRECT's aim: the in interface's first address, or for the host's own packets the loopback.
+  /// REDIRECT's aim: the in interface's first address, in IPv6 the first that is good for as far as the
+  /// packet's destination; for the host's own packets the loopback.
   private func redirectAddress(_ passage: Passage, _ chain: BuiltInChain) -> IPAddress? {
     let family = passage.headers.family
     if chain == .output {

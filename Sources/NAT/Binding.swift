@@ -68,7 +68,10 @@ extension ConnectionTracker {
     }
     if !isRandom {
       if range.options.contains(.portsSpecified) {
-        let port = kind == .source ? candidate.sourcePort : candidate.destinationPort
+        // An ICMP query's identifier stands at the source, whichever end is bound.
+        let port =
+          kind == .source || candidate.isICMPQuery
+          ? candidate.sourcePort : candidate.destinationPort
         if !range.options.contains(.portOffset) && range.acceptsPort(port)
           && (range.minPort == range.maxPort || isFree(candidate, for: connection))
         {
@@ -138,10 +141,7 @@ extension ConnectionTracker {
     _ tuple: Tuple, _ kind: NATKind, _ range: NATRange, for connection: ConnectionNumber
   ) -> Tuple {
     guard let (first, count) = ports(tuple, kind, range) else { return tuple }
-    let isICMP =
-      tuple.protocolNumber == IPProtocolNumber.icmp
-      || tuple.protocolNumber == IPProtocolNumber.icmpv6
-    let usesSource = kind == .source || isICMP
+    let usesSource = kind == .source || tuple.isICMPQuery
     var candidate = tuple
     var offset: Int
     if range.options.contains(.portOffset) {

@@ -51,4 +51,22 @@ public struct NATRange: Hashable, Sendable, BitwiseCopyable {
     self.maxPort = maxPort
     self.basePort = basePort
   }
+
+  /// The range of a NETMAP for one address: the bits in which the range's ends agree are theirs, the
+  /// others the address's own.
+  @inlinable public func mapping(_ address: IPAddress, _ family: AddressFamily) -> NATRange {
+    var mapped = self
+    if family == .ipv4 {
+      let free = minAddress.ipv4 ^ maxAddress.ipv4
+      mapped.minAddress = IPAddress(ipv4: minAddress.ipv4 & ~free | address.ipv4 & free)
+    } else {
+      let high = minAddress.high ^ maxAddress.high
+      let low = minAddress.low ^ maxAddress.low
+      mapped.minAddress = IPAddress(
+        high: minAddress.high & ~high | address.high & high,
+        low: minAddress.low & ~low | address.low & low)
+    }
+    mapped.maxAddress = mapped.minAddress
+    return mapped
+  }
 }

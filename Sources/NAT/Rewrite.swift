@@ -194,6 +194,12 @@ public enum NATRewriter {
       update(
         &packet, at: offset + ICMPField.checksum, from: old, to: new, oldAddress, newAddress,
         family)
+    case IPProtocolNumber.gre:
+      // Nothing to rewrite in GRE itself, which has no ports; but what is too short for PPTP's
+      // version of it is not let through, nor where the destination changes, a version not known.
+      guard available >= GREField.pptpLength,
+        kind == .source || packet.uint16(at: offset) & GREField.versionMask <= 1
+      else { return false }
     default: break
     }
     return true

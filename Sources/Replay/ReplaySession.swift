@@ -186,6 +186,8 @@ public struct ReplaySession: ~Copyable {
     var evidence = FrameEvidence(
       cookedPacketType: link.cookedPacketType, sourceMAC: link.sourceMAC,
       destinationMAC: link.destinationMAC, interfaceMAC: macAddress(interface))
+    evidence.isOnLoopback =
+      interface != .none && firewall.host.interfaces[Int(interface.rawValue)].isLoopback
     switch frame.direction {
     case .inbound: evidence.captureSays = .inbound
     case .outbound: evidence.captureSays = .outbound

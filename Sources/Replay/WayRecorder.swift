@@ -31,7 +31,9 @@ public struct WayRecorder: FirewallObserver, Sendable {
 
   /// The chains the packet is in, outermost first, and the last rule that matched in each.
   private var frames: [(chain: Int32, matched: RuleReference?)] = []
-  private var isAnswer = false
+  /// How many answers, each to the one before, are under way.
+  private var answers = 0
+  private var isAnswer: Bool { answers > 0 }
 
   public init() {}
 
@@ -40,7 +42,7 @@ public struct WayRecorder: FirewallObserver, Sendable {
     path.removeAll(keepingCapacity: true)
     logs.removeAll(keepingCapacity: true)
     frames.removeAll(keepingCapacity: true)
-    isAnswer = false
+    answers = 0
   }
 
   private mutating func keep(_ step: WayStep) {
@@ -87,12 +89,12 @@ public struct WayRecorder: FirewallObserver, Sendable {
   }
 
   public mutating func beginAnswer() {
-    isAnswer = true
+    answers += 1
     keep(.answerBegins)
   }
 
   public mutating func endAnswer() {
-    isAnswer = false
+    answers -= 1
     keep(.answerEnds)
   }
 }

@@ -158,11 +158,11 @@ extension InternetChecksum {
     switch (headers.transportProtocol, headers.family) {
     case (IPProtocolNumber.tcp, _):
       guard length >= TCPField.minimumLength else { return false }
-      return addsUp(bytes, headers, IPProtocolNumber.tcp, covered: length)
+      return addsUp(bytes, headers, IPProtocolNumber.tcp, length: length, covered: length)
     case (IPProtocolNumber.udp, _):
       guard length >= UDPField.headerLength else { return false }
       if bytes.uint16(at: start &+ UDPField.checksum) == 0 { return true }
-      return addsUp(bytes, headers, IPProtocolNumber.udp, covered: length)
+      return addsUp(bytes, headers, IPProtocolNumber.udp, length: length, covered: length)
     case (IPProtocolNumber.udpLite, _):
       guard length >= UDPField.headerLength,
         bytes.uint16(at: start &+ UDPField.checksum) != 0
@@ -172,26 +172,29 @@ extension InternetChecksum {
       if coverage == 0 { coverage = length }
       guard coverage >= UDPField.headerLength, coverage <= length else { return false }
       // Linux puts UDP's number in this pseudo header, against the RFC, and so finds packets with
-      // 136 there invalid. Asked of 6.18.
-      return addsUp(bytes, headers, IPProtocolNumber.udp, covered: coverage)
+      // 136 there invalid; and of IPv4 packets only the length's lower byte. Asked of 6.18.
+      let counted = headers.family == .ipv4 ? length & 0xff : length
+      return addsUp(bytes, headers, IPProtocolNumber.udp, length: counted, covered: coverage)
     case (IPProtocolNumber.icmp, .ipv4):
       guard length >= 4 else { return false }
       return fold(sum(bytes, from: start, to: end)) == 0xffff
     case (IPProtocolNumber.icmpv6, .ipv6):
       guard length >= 4 else { return false }
-      return addsUp(bytes, headers, IPProtocolNumber.icmpv6, covered: length)
+      return addsUp(bytes, headers, IPProtocolNumber.icmpv6, length: length, covered: length)
     default:
       return true
     }
   }
 
-  /// Whether pseudo header and the transport's first `covered` bytes add up to all ones.
+  /// Whether pseudo header, with `length` in it, and the transport's first `covered` bytes add up to
+  /// all ones.
   static func addsUp(
-    _ bytes: RawSpan, _ headers: PacketHeaders, _ transportProtocol: UInt8, covered: Int
+    _ bytes: RawSpan, _ headers: PacketHeaders, _ transportProtocol: UInt8, length: Int,
+    covered: Int
   ) -> Bool {
     let pseudo = pseudoHeader(
       source: headers.source, destination: headers.destination,
-      transportProtocol: transportProtocol, length: headers.end &- headers.transportOffset)
+      transportProtocol: transportProtocol, length: length)
     let start = headers.transportOffset
     return fold(sum(bytes, from: start, to: start &+ covered, initial: pseudo)) == 0xffff
   }

@@ -8,6 +8,8 @@ public enum GREField {
   public static let payloadLength = 4
   /// Version 1 only.
   public static let callID = 6
+  /// The shortest header of version 1, in bytes.
+  public static let pptpLength = 8
 
   public static let versionMask: UInt16 = 0x0007
   public static let keyBit: UInt16 = 0x2000

@@ -153,7 +153,8 @@ public struct TCPOptions: BitwiseCopyable, Sendable {
         var right = at &+ 6
         while right < at &+ length {
           let edge = bytes.uint32(at: right)
-          if Int32(bitPattern: edge &- highest) > 0 { highest = edge }
+          // An edge just half the circle away counts as higher too, as in the kernel.
+          if Int32(bitPattern: highest &- edge) < 0 { highest = edge }
           right &+= 8
         }
       }

@@ -128,6 +128,17 @@ let wan: Address = "198.51.100.2"
     #expect(lab.entry == "432000 ESTABLISHED [ASSURED]")
   }
 
+  @Test func aSimultaneousOpensTimeoutIsNoSettings() {
+    let lab = TrackerLab { $0.tcpTimeoutSynSent = 7_000_000_000 }
+    let (client, server) = tcp(lan, 1000, wan, 80)
+    lab.sees(client.syn())
+    #expect(lab.entry == "7 SYN_SENT [UNREPLIED]")
+    lab.sees(server.syn())
+    #expect(lab.entry == "7 SYN_SENT2")
+    lab.sees(client.syn(seq: 1000))
+    #expect(lab.entry == "120 SYN_SENT2")
+  }
+
   @Test func refusedAtOnce() {
     lab.sees(client.syn())
     _ = lab.heard()

@@ -120,6 +120,17 @@ import Testing
       lab.sees(.error(3, 3, about: datagram, from: wan, to: lan, quoting: 20)) == "INVALID")
   }
 
+  @Test func quotedHeadersThatRunPastTheEnd() {
+    let lab = TrackerLab()
+    let packet = Packet(253, from: lan, to: wan, payload: [1, 2])
+    lab.sees(packet)
+    #expect(lab.sees(.error(3, 1, about: packet, from: wan, to: lan)) == "RELATED/r")
+    // 24 bytes of header, of which 22 are there.
+    var longer = packet
+    longer.bytes[0] = 0x46
+    #expect(lab.sees(.error(3, 1, about: longer, from: wan, to: lan)) == "INVALID")
+  }
+
   @Test func errorsAboutErrorsAreInvalid() {
     let lab = TrackerLab()
     let datagram = Socket(lan, 1000).udp(to: Socket(wan, 53))

@@ -98,6 +98,28 @@ import Testing
     #expect(lab.sees(server.rst(seq: 0, ack: 1001)) == "INVALID")
   }
 
+  @Test func inASimultaneousOpen() {
+    let lab = TrackerLab()
+    let (client, server) = tcp(lan, 1000, wan, 80)
+    lab.sees(client.syn())
+    lab.sees(server.syn())
+    // The server's SYN came last: a RST of its own must lie in the window.
+    #expect(lab.sees(server.rst(seq: 90_000)) == "INVALID")
+    #expect(lab.entry == "120 SYN_SENT2")
+    #expect(lab.sees(client.rst(seq: 90_000)) == "ESTABLISHED/o")
+    #expect(lab.entry == "10 CLOSE")
+  }
+
+  @Test func theResetThatEndsItIsCounted() {
+    let lab = TrackerLab { $0.acct = 1 }
+    let (client, server) = tcp(lan, 1000, wan, 80)
+    lab.sees(client.syn())
+    _ = lab.heard()
+    lab.sees(server.rst(seq: 0, ack: 77))
+    let counted = lab.heard().map { $0.split(separator: " ").count { $0 == "packets=1" } }
+    #expect(counted == [2])
+  }
+
   @Test func theSendersOwnRSTEndsItsSYN() {
     let lab = TrackerLab()
     let (client, _) = tcp(lan, 1000, wan, 80)

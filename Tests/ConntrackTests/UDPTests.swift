@@ -152,6 +152,16 @@ import Testing
     #expect(lab.entry == "180 [ASSURED]")
   }
 
+  @Test func udpLiteIsAStreamAtOnce() {
+    let lab = TrackerLab { $0.checksum = 0 }
+    let ports: ([UInt8], [UInt8]) = ([3, 0xe8, 0, 53, 0, 8, 1, 1], [0, 53, 3, 0xe8, 0, 8, 1, 1])
+    #expect(lab.sees(Packet(136, from: lan, to: wan, payload: ports.0)) == "NEW/o")
+    #expect(lab.sees(Packet(136, from: wan, to: lan, payload: ports.1)) == "ESTABLISHED/r")
+    #expect(lab.entry == "30")
+    #expect(lab.sees(Packet(136, from: lan, to: wan, payload: ports.0)) == "ESTABLISHED/o")
+    #expect(lab.entry == "120 [ASSURED]")
+  }
+
   /// PPTP's GRE: version 1, carrying PPP, with the receiver's call id behind its length.
   static func pptp(call: UInt8, payloadProtocol: UInt8 = 0x0b) -> [UInt8] {
     [0x30, 0x01, 0x88, payloadProtocol, 0, 4, 0, call, 0, 0, 0, 0]

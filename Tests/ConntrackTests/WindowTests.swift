@@ -118,6 +118,21 @@ import Testing
       lab.sees(server.ack(ack: 1001, options: [.sack([2001...3002])])) == "INVALID")
   }
 
+  @Test func aSYNWithoutOptionsKeepsWhatAnEarlierOneAgreedOn() {
+    let lab = TrackerLab()
+    let (client, server) = tcp(lan, 1000, wan, 80)
+    lab.sees(client.syn(options: [.windowScale(7)]))
+    lab.sees(client.syn(seq: 2000))
+    lab.sees(server.synAck(ack: 2001, win: 100, options: [.windowScale(2)]))
+    lab.sees(client.ack(seq: 2001, win: 100))
+    // 100 << 7 bytes from 5001 on.
+    lab.sees(server.data(10, seq: 5001 + 12_800, ack: 2001))
+    #expect(lab.lastReason == nil)
+    lab.sees(server.data(10, seq: 5001 + 13_000, ack: 2001))
+    #expect(
+      lab.lastReason == .sequenceAboveWindow(sequence: 18_001, end: 18_011, limit: 17_802))
+  }
+
   @Test func selectiveAcknowledgementsNotAgreedOnDoNotCount() {
     _ = lab.sees(client.data(1000))
     #expect(

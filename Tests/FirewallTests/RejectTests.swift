@@ -50,6 +50,19 @@ func departure(_ port: String, _ text: String) -> Departure {
     #expect(lab.heard().isEmpty)
   }
 
+  /// The answer leaves, so listeners hear what the packet itself changed.
+  @Test func errorsTellWhatARejectedPacketChanged() {
+    let lab = FirewallLab(filter("-A FORWARD -o lan0 -j REJECT"))
+    lab.lan(lanClient.udp(to: wanServer, [1]))
+    _ = lab.heard()
+    lab.wan(wanServer.udp(to: lanClient, [2]))
+    #expect(
+      lab.heard() == [
+        " [UPDATE] udp      17 30 src=10.0.1.2 dst=198.51.100.2 sport=1000 dport=53 "
+          + "src=198.51.100.2 dst=10.0.1.2 sport=53 dport=1000"
+      ])
+  }
+
   @Test func icmp6() {
     let lab = FirewallLab(
       ipv6: filter("-A FORWARD -j REJECT --reject-with icmp6-reject-route"))

@@ -12,6 +12,9 @@ import Testing
 
   @Test(
     arguments: [
+      // On the loopback all is the host's own, whatever a capture says.
+      (FrameEvidence(captureSays: .inbound, isOnLoopback: true), .outbound),
+      (FrameEvidence(cookedPacketType: 0, isOnLoopback: true), .outbound),
       // The capture says so.
       (FrameEvidence(captureSays: .outbound, sourceMAC: other, interfaceMAC: own), .outbound),
       (FrameEvidence(captureSays: .outbound), .outbound),

@@ -45,6 +45,8 @@ public struct Seen {
   public var outcome: PacketOutcome
   /// What left, in order; answers too.
   public var left: [Departure]
+  /// What the router took for itself; answers too.
+  public var delivered: [Packet]
   /// The prefixes of the LOG rules it met, in order.
   public var logs: [String]
 
@@ -179,7 +181,7 @@ public final class FirewallLab {
     return Seen(
       outcome: outcome,
       left: sink.left.map { Departure(firewall.interfaces.name($0) ?? "-", $1) },
-      logs: listener.logs.map { firewall.logPrefix($0, packet.family) })
+      delivered: sink.delivered, logs: listener.logs.map { firewall.logPrefix($0, packet.family) })
   }
 
   /// `conntrack -L`, oldest first.
@@ -197,8 +199,13 @@ public final class FirewallLab {
 
 private struct Collector: PacketSink {
   var left: [(InterfaceID, Packet)] = []
+  var delivered: [Packet] = []
   mutating func emit(_ bytes: RawSpan, through interface: InterfaceID, isAnswer: Bool) {
     left.append((interface, Packet(bytes: bytes.array)))
+  }
+
+  mutating func deliver(_ bytes: RawSpan, from interface: InterfaceID, isAnswer: Bool) {
+    delivered.append(Packet(bytes: bytes.array))
   }
 }
 

@@ -205,6 +205,27 @@ import Wire
     #expect(try !isValid(with(packet, [0, 0], at: 26)))
   }
 
+  /// Of the length in IPv4's pseudo header only the lower byte, in IPv6's all.
+  @Test(
+    arguments: [
+      ("192.0.2.1", "192.0.2.2", 4, true), ("192.0.2.1", "192.0.2.2", 260, false),
+      ("2001:db8::1", "2001:db8::2", 260, true), ("2001:db8::1", "2001:db8::2", 4, false),
+    ] as [(Endpoint, Endpoint, Int, Bool)])
+  func udpLiteLength(
+    _ source: Endpoint, _ destination: Endpoint, _ counted: Int, _ valid: Bool
+  ) throws {
+    var payload = hex("0001 0002 0008 0000") + Array(repeating: 9, count: 252)
+    let pseudo = InternetChecksum.pseudoHeader(
+      source: source.address, destination: destination.address,
+      transportProtocol: IPProtocolNumber.udp, length: counted)
+    let checksum = InternetChecksum.checksum(
+      InternetChecksum.sum(payload.rawSpan, from: 0, to: 8, initial: pseudo))
+    payload = with(payload, [UInt8(checksum >> 8), UInt8(checksum & 0xff)], at: 6)
+    let packet = PacketBuilder.ip(
+      from: source, to: destination, transportProtocol: IPProtocolNumber.udpLite, payload: payload)
+    #expect(try isValid(packet) == valid)
+  }
+
   // MARK: - CRC32c
 
   /// RFC 3720 appendix B.4 and the check value of the catalogue of CRCs.

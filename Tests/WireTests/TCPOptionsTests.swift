@@ -110,6 +110,8 @@ import Wire
   @Test func highestSACKIsSerial() {
     #expect(highest("0101050a fffffff0 00000010", acknowledgement: 0xffff_ff00) == 0x10)
     #expect(highest("0101050a fffffff0 fffffff8", acknowledgement: 0x10) == 0x10)
+    // Half the circle away is ahead, as Linux has it.
+    #expect(highest("0101050a 00000064 80000064") == 0x8000_0064)
   }
 
   @Test(arguments: [
@@ -138,7 +140,7 @@ import Wire
       // Of the blocks of one option; several options are rare and not compared.
       let edges = blocks(options).map(\.right)
       if edges.count == 1, bytes.count(where: { $0 == 5 }) == 1 {
-        let ahead = Int32(bitPattern: edges[0] &- acknowledgement) > 0
+        let ahead = Int32(bitPattern: acknowledgement &- edges[0]) < 0
         #expect(highest == (ahead ? edges[0] : acknowledgement), "number \(seed): \(bytes)")
       }
     }

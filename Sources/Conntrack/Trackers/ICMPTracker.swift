@@ -65,8 +65,8 @@ extension ConnectionTracker {
       guard inner + IPv4Field.minimumLength <= end else { return nil }
       let headerLength = Int(bytes.uint8(at: inner) & 0x0f) * 4
       let fragment = bytes.uint16(at: inner + IPv4Field.fragment)
-      // Only a first fragment has the ports.
-      guard fragment & IPv4Field.offsetMask == 0 else { return nil }
+      // Only a first fragment has the ports; and the header itself must be there, options and all.
+      guard fragment & IPv4Field.offsetMask == 0, inner + headerLength <= end else { return nil }
       return Tuple(
         bytes, source: IPAddress(ipv4: bytes.uint32(at: inner + IPv4Field.source)),
         destination: IPAddress(ipv4: bytes.uint32(at: inner + IPv4Field.destination)),

@@ -122,9 +122,9 @@ extension ConnectionTracker {
       case .believed: skipWindow = true
       case .perhapsForged:
         newState = oldState
-        skipWindow = answersUnbelieved(tcp, oldState, segment, status)
+        skipWindow = answersUnbelieved(tcp, direction, segment, status)
       case .nothingAcknowledgedYet:
-        skipWindow = answersUnbelieved(tcp, oldState, segment, status)
+        skipWindow = answersUnbelieved(tcp, direction, segment, status)
       case .old(let reason): return .invalid(reason)
       }
 
@@ -159,7 +159,10 @@ extension ConnectionTracker {
     var timeout = tcpTimeout(tcp, newState, kind)
     if !status.contains(.seenReply) {
       // Only a RST came of it: there is no connection.
-      if kind == .rst { return .close }
+      if kind == .rst {
+        count(record, direction, bytes: headers.end)
+        return .close
+      }
       // A SYN sent again does not renew the timeout, or a reused port would keep an entry for ever.
       if kind == .syn && oldState == .synSent { return .accept }
       // Picked up in mid-stream and not yet answered: no five days.
@@ -219,7 +222,9 @@ extension ConnectionTracker {
 
   func stateTimeout(_ state: TCPState) -> Int64 {
     switch state {
-    case .none, .synSent, .synSent2: settings.tcpTimeoutSynSent
+    case .none, .synSent: settings.tcpTimeoutSynSent
+    // The one state whose timeout no setting changes.
+    case .synSent2: 120_000_000_000
     case .synReceived: settings.tcpTimeoutSynReceived
     case .established: settings.tcpTimeoutEstablished
     case .finWait: settings.tcpTimeoutFinWait
@@ -310,12 +315,11 @@ extension ConnectionTracker {
   /// Whether a RST answers a SYN or ACK that was let pass unbelieved: then it is right, whatever the
   /// window says.
   private func answersUnbelieved(
-    _ tcp: TCPRecord, _ state: TCPState, _ segment: TCPHeader, _ status: ConnectionStatus
+    _ tcp: TCPRecord, _ direction: Direction, _ segment: TCPHeader, _ status: ConnectionStatus
   ) -> Bool {
     guard segment.acknowledgement == tcp.lastEnd else { return false }
-    // In SYN_SENT and SYN_SENT2 a SYN was believed, not let pass.
-    let afterIgnoredSYN = tcp.lastSegment == .syn && state != .synSent && state != .synSent2
-    return (status.contains(.seenReply) && afterIgnoredSYN)
+    let afterSYN = tcp.lastSegment == .syn && tcp.lastDirection != direction
+    return (status.contains(.seenReply) && afterSYN)
       || (!status.contains(.assured) && tcp.lastSegment == .ack)
   }
 }

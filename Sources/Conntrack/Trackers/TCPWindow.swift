@@ -47,9 +47,12 @@ extension ConnectionTracker {
     sender.end = end
     sender.maxEnd = end
     sender.maxWindow = max(UInt32(segment.window), 1)
-    sender.windowScale = 0
-    sender.flags.formIntersection(.liberal)
-    readOptions(&sender, segment, bytes, headers)
+    // A SYN without any options leaves standing what an earlier one agreed on.
+    if segment.headerLength > TCPField.minimumLength {
+      sender.windowScale = 0
+      sender.flags.formIntersection(.liberal)
+      readOptions(&sender, segment, bytes, headers)
+    }
     // Windows are scaled only where both sides have said so (RFC 7323 2.2).
     if direction == .reply
       && !(sender.flags.contains(.windowScale) && receiver.flags.contains(.windowScale))

@@ -57,9 +57,10 @@ extension ConnectionTracker {
       refresh(record, direction, settings.udpTimeout, bytes: headers.end)
       return .accept
     }
-    // Answered; a stream if it is still active some time after it began.
+    // Answered; a stream if it is still active some time after it began. UDP-Lite is one at once.
     let isStream =
       now > table.records[record].streamStart || settings.udpStreamDelay == 0
+      || headers.transportProtocol == IPProtocolNumber.udpLite
     refresh(
       record, direction, isStream ? settings.udpTimeoutStream : settings.udpTimeout,
       bytes: headers.end)

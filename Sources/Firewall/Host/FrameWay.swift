@@ -25,19 +25,24 @@ public struct FrameEvidence: Hashable, Sendable, BitwiseCopyable {
   public var destinationMAC: UInt64?
   /// The interface's own.
   public var interfaceMAC: UInt64?
+  /// The frame was seen on the loopback, where only the host's own packets are. A capture shows each of
+  /// them once, and calls it inbound if anything.
+  public var isOnLoopback = false
   /// Whether the source address of the packet inside is the host's own.
   public var sourceIsLocal: Bool
 
   @inlinable
   public init(
     captureSays: FrameWay? = nil, cookedPacketType: UInt16? = nil, sourceMAC: UInt64? = nil,
-    destinationMAC: UInt64? = nil, interfaceMAC: UInt64? = nil, sourceIsLocal: Bool = false
+    destinationMAC: UInt64? = nil, interfaceMAC: UInt64? = nil, isOnLoopback: Bool = false,
+    sourceIsLocal: Bool = false
   ) {
     self.captureSays = captureSays
     self.cookedPacketType = cookedPacketType
     self.sourceMAC = sourceMAC
     self.destinationMAC = destinationMAC
     self.interfaceMAC = interfaceMAC
+    self.isOnLoopback = isOnLoopback
     self.sourceIsLocal = sourceIsLocal
   }
 }
@@ -49,7 +54,8 @@ extension FrameWay {
   /// Decides by the first evidence that speaks: the capture's own word, the cooked header's, the
   /// link-layer addresses; and without those, the IP source address.
   public init(_ evidence: FrameEvidence) {
-    if evidence.captureSays == .outbound || evidence.cookedPacketType == 4 {
+    if evidence.isOnLoopback || evidence.captureSays == .outbound || evidence.cookedPacketType == 4
+    {
       self = .outbound
       return
     }

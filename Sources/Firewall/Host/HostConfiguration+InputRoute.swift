@@ -188,9 +188,11 @@ extension HostConfiguration {
       return takesIPv6Multicast(destination, interface, settings)
         ? .deliver(.multicast) : .drop(.multicastNotJoined)
     }
-    // A link-local address means something on its own link only.
+    // A link-local address means something on its own link only, and so does the loopback's.
     let route =
-      if let interface, HostConfiguration.isLinkLocal(destination) {
+      if let interface,
+        HostConfiguration.isLinkLocal(destination) || destination == IPAddress(high: 0, low: 1)
+      {
         routing.lookup(destination, .ipv6, through: interface)
       } else {
         routing.lookup(destination, .ipv6, flowHash: flowHash)
@@ -253,6 +255,26 @@ extension HostConfiguration {
   }
 
   // MARK: - Both
+
+  /// What routing holds against a packet of the host's own that shall go this way; nil: nothing.
+  func refusesToSend(
+    from source: IPAddress, _ family: AddressFamily, _ route: RouteResult
+  ) -> InputRouteDrop? {
+    switch route.type {
+    case .blackhole: return .blackhole
+    case .unreachable, .throwToNextTable: return .unreachable
+    case .prohibit: return .prohibited
+    case .local: return nil
+    case .unicast, .broadcast, .anycast, .multicast: break
+    }
+    guard let interface = route.interface else {
+      return routing.knows(family) ? .noRoute : nil
+    }
+    // 127.0.0.0/8 does not leave the host.
+    let isLoopback = family == .ipv4 && source.ipv4 >> 24 == 127
+    let out = interfaces[interface]
+    return isLoopback && !out.isLoopback && !out.settings.routesLocalnet ? .martianSource : nil
+  }
 
   /// For a route that leads nowhere, or none.
   private func refusal(_ route: RouteResult?, _ family: AddressFamily) -> InputRoute {

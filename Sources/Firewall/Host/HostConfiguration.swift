@@ -55,6 +55,7 @@ public struct HostConfiguration: Sendable {
       indexByName[name] = index
       self.interfaces[index].settings = InterfaceSettings(sysctls, interface: name)
     }
+    loopback = interfaces.firstIndex { $0.isLoopback }
     let single = localAddresses.map { address, family in
       Route(
         IPPrefix(address, length: family.addressBits, family: family), type: .local,
@@ -86,6 +87,9 @@ public struct HostConfiguration: Sendable {
     return real.count == 1 ? real[0] : nil
   }
 
+  /// The loopback's place, where there is one.
+  public private(set) var loopback: Int?
+
   /// Adds an interface the snapshot does not know, as a capture may name one: no addresses, and the
   /// settings of `conf.default`. Its place; that of the known one where the name is known.
   public mutating func addInterface(named name: String) -> Int {
@@ -93,6 +97,7 @@ public struct HostConfiguration: Sendable {
     precondition(interfaces.count < HostConfiguration.mostInterfaces)
     var interface = HostInterface(name: name)
     interface.settings = InterfaceSettings(sysctls, interface: name)
+    if loopback == nil && interface.isLoopback { loopback = interfaces.count }
     interfaces.append(interface)
     indexByName[name] = interfaces.count - 1
     return interfaces.count - 1

@@ -65,7 +65,8 @@ extension CompiledRuleset {
           index = Int(stack[depth]) &+ 1
           if Observer.isActive { observer.returned(chain: rules[index &- 1].chain) }
         }
-      case .accept, .drop, .reject, .queue, .sourceNAT, .destinationNAT, .masquerade, .redirect:
+      case .accept, .drop, .reject, .queue, .sourceNAT, .destinationNAT, .masquerade, .redirect,
+        .netmap:
         return RuleVerdict(action.verdict, rule: reference(index))
       }
     }
@@ -207,6 +208,7 @@ extension RuleAction {
     case .destinationNAT: .destinationNAT(range: Int32(bitPattern: a))
     case .masquerade: .masquerade(range: Int32(bitPattern: a))
     case .redirect: .redirect(range: Int32(bitPattern: a))
+    case .netmap: .netmap(range: Int32(bitPattern: a))
     default: .accept
     }
   }

@@ -22,6 +22,7 @@ struct RuleAction: BitwiseCopyable, Sendable {
     case destinationNAT
     case masquerade
     case redirect
+    case netmap
     /// mark = (mark & ~a) ^ b
     case setMark
     /// Connection mark = ((connection mark & ~a) ^ b), then shifted by `c`.

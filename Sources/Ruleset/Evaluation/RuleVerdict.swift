@@ -36,6 +36,9 @@ public struct RuleVerdict: Hashable, Sendable, BitwiseCopyable {
     case masquerade(range: Int32)
     /// REDIRECT: bind the destination to this host; the range has ports at most.
     case redirect(range: Int32)
+    /// NETMAP: bind the end that the hook binds to the same address in another network, from the
+    /// range's first to its last address.
+    case netmap(range: Int32)
   }
 
   public var kind: Kind

@@ -12,7 +12,7 @@ enum Unsupported {
 
   static let targets: Set<String> = [
     "AUDIT", "CLASSIFY", "CLUSTERIP", "CONNSECMARK", "DNPT", "DSCP", "ECN", "HL", "HMARK",
-    "IDLETIMER", "LED", "NETMAP", "NFLOG", "QUEUE", "RATEEST", "SECMARK", "SET", "SNPT",
+    "IDLETIMER", "LED", "NFLOG", "QUEUE", "RATEEST", "SECMARK", "SET", "SNPT",
     "SYNPROXY", "TCPOPTSTRIP", "TEE", "TOS", "TPROXY", "TRACE", "TTL", "ULOG",
   ]
 }

@@ -122,7 +122,7 @@ extension Word {
   }
 
   /// A prefix length or a mask written as an address.
-  private func netmask(_ family: AddressFamily) throws(RulesetError) -> IPAddress {
+  func netmask(_ family: AddressFamily) throws(RulesetError) -> IPAddress {
     // A length is decimal, without a leading 0 or sign.
     if let length = Int(text), String(length) == text, length >= 0 {
       guard length <= family.addressBits else {

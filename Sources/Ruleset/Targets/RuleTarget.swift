@@ -45,7 +45,8 @@ public enum Target: Hashable, Sendable {
   static let known: [any RuleTarget.Type] = [
     RejectTarget.self, LogTarget.self, MarkTarget.self, ConnmarkTarget.self, CTTarget.self,
     NotrackTarget.self, SNATTarget.self, DNATTarget.self, MasqueradeTarget.self,
-    RedirectTarget.self, NFQueueTarget.self, TCPMSSTarget.self, ChecksumTarget.self,
+    RedirectTarget.self, NetmapTarget.self, NFQueueTarget.self, TCPMSSTarget.self,
+    ChecksumTarget.self,
   ]
 }
 

@@ -1,5 +1,7 @@
 // What became of one packet, as either side tells it: what is compared.
 
+import Conntrack
+
 /// A packet that came out.
 struct Emission: Hashable {
   /// Where; `.host` is a packet the router took for itself.
@@ -16,6 +18,10 @@ struct Answer: Hashable {
   var ctState = "none"
   /// By port, and within a port in order.
   var emissions: [Emission] = []
+  /// What listeners were told, oldest first.
+  var events: [ConnectionEvent] = []
+  /// Of these, what Weir told since an entry's time was over, before it looked at the packet.
+  var expired: [ConnectionEvent] = []
   /// Weir's words for what it did.
   var reason = ""
 

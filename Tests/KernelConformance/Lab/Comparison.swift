@@ -6,7 +6,7 @@ import Wire
 
 /// In what the two sides differ.
 enum DifferenceKind: String, Comparable {
-  case sent, ctstate, output, table, counters
+  case sent, ctstate, output, events, table, details, counters
 
   static func < (a: DifferenceKind, b: DifferenceKind) -> Bool { a.rawValue < b.rawValue }
 }
@@ -20,6 +20,7 @@ struct Finding {
 struct Comparison {
   var renaming: Renaming
   let translates: Bool
+  private var events = EventComparison()
 
   init(_ test: ConformanceCase) {
     renaming = Renaming(test)
@@ -38,6 +39,10 @@ struct Comparison {
         Finding(
           kind: .ctstate, lines: ["ctstate: kernel \(kernel.ctState), Weir \(engine.ctState)"]))
     }
+    // Before anything else: a connection that ended gives its ports' names to the next.
+    let told = events.lines(
+      kernel: kernel.events, engine: engine.events, expired: engine.expired, &renaming)
+    if !told.isEmpty { findings.append(Finding(kind: .events, lines: told)) }
     var numbers: Identifications = [:]
     let isSame =
       kernel.emissions.count == engine.emissions.count
@@ -114,9 +119,7 @@ struct Comparison {
   // MARK: Tables
 
   /// What `conntrack -L` shows of an entry's status; more is inside.
-  private static let shownStatus: ConnectionStatus = [
-    .expected, .seenReply, .assured, .confirmed, .sourceNAT, .destinationNAT,
-  ]
+  private static let shownStatus = ConnectionStatus(rawValue: .max)
 
   /// - Parameter kernel: the kernel's entry of the tuple of the same connection, if there is one.
   mutating func finding(kernel: Connection?, engine: Connection) -> Finding? {
@@ -125,12 +128,16 @@ struct Comparison {
         kind: .table, lines: ["table: only Weir has", "  Weir   \(Comparison.line(engine))"])
     }
     var what: [String] = []
-    let mask = Comparison.shownStatus
-    if kernel.status.intersection(mask) != engine.status.intersection(mask) {
-      what.append("status")
-    }
+    if !Comparison.isSameStatus(kernel.status, engine.status) { what.append("status") }
     if kernel.protocolState != engine.protocolState { what.append("state") }
     if kernel.mark != engine.mark { what.append("mark") }
+    if kernel.zone != engine.zone || kernel.zoneDirection != engine.zoneDirection {
+      what.append("zone")
+    }
+    if kernel.helperName != engine.helperName { what.append("helper") }
+    if !Comparison.isNear(kernel.startNanoseconds, engine.startNanoseconds) {
+      what.append("start")
+    }
     let seconds = [kernel, engine].map { $0.timeoutNanoseconds / 1_000_000_000 }
     if abs(seconds[0] - seconds[1]) > 1 { what.append("timeout") }
     if !renaming.isSame(kernel: kernel.original, engine: engine.original) {
@@ -149,6 +156,16 @@ struct Comparison {
         "table: \(what.joined(separator: ", "))", "  kernel \(Comparison.line(kernel))",
         "  Weir   \(Comparison.line(engine))",
       ])
+  }
+
+  static func isSameStatus(_ kernel: ConnectionStatus, _ engine: ConnectionStatus) -> Bool {
+    kernel.intersection(shownStatus) == engine.intersection(shownStatus)
+  }
+
+  /// Both or neither, and less than a second apart.
+  static func isNear(_ a: Int64?, _ b: Int64?) -> Bool {
+    guard let a, let b else { return a == nil && b == nil }
+    return abs(a - b) < 1_000_000_000
   }
 
   static func line(_ connection: Connection) -> String {

@@ -8,10 +8,15 @@ import Wire
 /// Keeps what leaves.
 private struct Leaving: PacketSink {
   var packets: [(interface: InterfaceID, emission: Emission)] = []
+  var delivered: [Emission] = []
 
   mutating func emit(_ bytes: RawSpan, through interface: InterfaceID, isAnswer: Bool) {
     packets.append(
       (interface, Emission(port: .host, bytes: bytes.array, isAnswer: isAnswer)))
+  }
+
+  mutating func deliver(_ bytes: RawSpan, from interface: InterfaceID, isAnswer: Bool) {
+    delivered.append(Emission(port: .host, bytes: bytes.array, isAnswer: isAnswer))
   }
 }
 
@@ -19,6 +24,7 @@ private struct Leaving: PacketSink {
 struct EngineSide: ~Copyable {
   private var firewall: Firewall
   private var packet = PacketBuffer()
+  private let loopback: InterfaceID
   private let lan: InterfaceID
   private let wan: InterfaceID
 
@@ -36,37 +42,45 @@ struct EngineSide: ~Copyable {
       try settings.set(sysctl.name, to: sysctl.value)
     }
     var firewall = try Firewall(ruleset: ruleset, host: host, settings: settings, seed: seed)
+    firewall.tracker.recordsEvents = true
+    loopback = firewall.interface(named: Port.lo.interface)
     lan = firewall.interface(named: Port.lan.interface)
     wan = firewall.interface(named: Port.wan.interface)
     self.firewall = firewall
   }
 
-  mutating func receive(_ made: MadePacket, _ family: AddressFamily, at time: Int64) -> Answer {
+  /// A packet that came in by a port; at `.host`, one that the router itself sends.
+  mutating func take(_ made: MadePacket, _ family: AddressFamily, at time: Int64) -> Answer {
     _ = packet.assign(made.bytes.rawSpan)
-    var arrival = Arrival(
-      interface: made.port == .lan ? lan : wan, family: family, timeNanoseconds: time)
-    arrival.sourceMAC = made.port.farMAC
-    switch made.frame {
-    case .unicast: break
-    case .broadcast: arrival.packetType = .broadcast
-    case .multicast: arrival.packetType = .multicast
-    // What is for another machine no host lets near its hooks: whoever captures sorts it out.
-    case .other: return Answer()
-    }
+    let interface: InterfaceID = made.port == .lan ? lan : made.port == .wan ? wan : .none
+    var arrival = Arrival(interface: interface, family: family, timeNanoseconds: time)
+    var answer = Answer()
+    firewall.advance(to: time)
+    answer.expired = firewall.tracker.takeEvents()
     var leaving = Leaving()
     var silent = SilentObserver()
-    let outcome = firewall.receive(&packet, arrival, to: &leaving, observer: &silent)
-    var answer = Answer()
+    let outcome: PacketOutcome
+    if made.port == .host {
+      outcome = firewall.send(&packet, arrival, to: &leaving, observer: &silent)
+    } else {
+      arrival.sourceMAC = made.port.farMAC
+      switch made.frame {
+      case .unicast: break
+      case .broadcast: arrival.packetType = .broadcast
+      case .multicast: arrival.packetType = .multicast
+      // What is for another machine no host lets near its hooks: whoever captures sorts it out.
+      case .other: return answer
+      }
+      outcome = firewall.receive(&packet, arrival, to: &leaving, observer: &silent)
+    }
+    answer.events = firewall.tracker.takeEvents()
     if let state = outcome.ctState {
       answer.ctState = state.name
       if let direction = outcome.direction, state != .invalid {
         answer.ctState += direction == .original ? "/o" : "/r"
       }
     }
-    answer.emissions = emissions(leaving)
-    if outcome.hook == .input && outcome.verdict == .accept {
-      answer.emissions.append(Emission(port: .host, bytes: packet.bytes.array))
-    }
+    answer.emissions = emissions(leaving) + leaving.delivered
     answer.sort()
     answer.reason = "\(outcome.verdict.name)"
     if let hook = outcome.hook { answer.reason += " in \(hook.name)" }
@@ -78,7 +92,7 @@ struct EngineSide: ~Copyable {
   private func emissions(_ leaving: Leaving) -> [Emission] {
     leaving.packets.map { interface, emission in
       var emission = emission
-      emission.port = interface == lan ? .lan : interface == wan ? .wan : .host
+      emission.port = interface == lan ? .lan : interface == loopback ? .lo : .wan
       return emission
     }
   }
@@ -100,9 +114,15 @@ struct EngineSide: ~Copyable {
     return firewall.tracker.connections()
   }
 
+  /// What else is remembered of the connection of a tuple.
+  func details(_ tuple: Tuple) -> ProtocolDetails { firewall.tracker.protocolDetails(tuple) }
+
   /// Takes over a binding that the kernel chose.
-  mutating func rebind(_ original: Tuple, reply: Tuple) -> Bool {
-    firewall.tracker.rebind(original, reply: reply)
+  mutating func rebind(_ connection: Connection) -> Bool {
+    firewall.tracker.rebind(
+      connection.original, reply: connection.reply,
+      status: connection.status.intersection([.sourceNAT, .destinationNAT]),
+      zone: connection.zone)
   }
 
   /// The rules with their counters.

@@ -85,18 +85,20 @@
         let time = System.now()
         guard var answer = try kernel.send(sent, test.family) else { continue }
         packets += 1
-        let engineAnswer = engine.receive(mine, test.family, at: time)
+        let engineAnswer = engine.take(mine, test.family, at: time)
         comparison.renaming.beginPacket()
         var table = engine.connections(at: System.now())
         if comparison.translates { try takeOverChoices(&comparison, &engine, &table) }
         let both = (kernel: sent.bytes, engine: mine.bytes)
-        var findings = try self.findings(&comparison, answer, engineAnswer, both, table)
+        let before = comparison
+        var findings = try self.findings(&comparison, answer, engineAnswer, both, engine, table)
         if !findings.isEmpty {
           // Perhaps the router was not done yet.
           try kernel.wait(for: &answer, sent.port)
+          comparison = before
           table = engine.connections(at: System.now())
           if comparison.translates { try takeOverChoices(&comparison, &engine, &table) }
-          findings = try self.findings(&comparison, answer, engineAnswer, both, table)
+          findings = try self.findings(&comparison, answer, engineAnswer, both, engine, table)
         }
         kernelMemory.note(step, sent, answer.emissions)
         // What is the same but for a choice is what the kernel sent, from now on.
@@ -118,18 +120,28 @@
 
     private func findings(
       _ comparison: inout Comparison, _ kernelAnswer: Answer, _ engineAnswer: Answer,
-      _ sent: (kernel: [UInt8], engine: [UInt8]), _ table: [Connection]
+      _ sent: (kernel: [UInt8], engine: [UInt8]), _ engine: borrowing EngineSide,
+      _ table: [Connection]
     ) throws -> [Finding] {
       var findings = comparison.findings(
         kernel: kernelAnswer, engine: engineAnswer, sent: sent)
       var known: Set<Tuple> = []
       for connection in table {
-        let tuple = comparison.renaming.kernelTuple(connection.original)
+        let tuple = connection.original
         var entry = try kernel.router.table.entry(tuple)
         if entry?.original != tuple { entry = nil }
         if let entry {
           known.insert(entry.original)
           kernel.met.insert(entry.original)
+          let both = (
+            kernel: kernel.router.table.details, engine: engine.details(connection.original)
+          )
+          if both.kernel != both.engine {
+            findings.append(
+              Finding(
+                kind: .details,
+                lines: ["details: kernel \(both.kernel)", "         Weir   \(both.engine)"]))
+          }
         }
         if let finding = comparison.finding(kernel: entry, engine: connection) {
           findings.append(finding)
@@ -153,10 +165,10 @@
     ) throws {
       for connection in table where comparison.renaming.isUnsettled(connection) {
         guard let entry = try kernel.router.table.entry(connection.original),
-          let reply = comparison.renaming.tupleToTakeOver(
+          let choice = comparison.renaming.choiceToTakeOver(
             kernel: entry, engine: connection, table: table)
         else { continue }
-        guard engine.rebind(connection.original, reply: reply) else { continue }
+        guard engine.rebind(choice) else { continue }
         table = engine.connections(at: System.now())
       }
     }
@@ -164,7 +176,13 @@
     /// Each rule's packets and bytes, at the end of a case.
     private func counters(_ test: ConformanceCase, _ engine: FamilyRules) throws -> Finding? {
       if test.rules.isEmpty { return nil }
-      let lines = { (text: String) in text.split(separator: "\n").filter { $0.contains("[") } }
+      // iptables-save also shows chains that are not there, and so count nothing.
+      let isThere = { (line: Substring) in
+        !(test.hasPartialTables && line.hasPrefix(":"))
+      }
+      let lines = { (text: String) in
+        text.split(separator: "\n").filter { $0.contains("[") && isThere($0) }
+      }
       let kernels = lines(try kernel.router.rules(test.family))
       let ours = lines(engine.saveText(counters: true))
       if kernels == ours { return nil }

@@ -56,7 +56,12 @@ struct PacketShape {
   }
 
   var hasPorts: Bool {
-    protocolNumber == IPProtocolNumber.tcp || protocolNumber == IPProtocolNumber.udp
+    switch protocolNumber {
+    case IPProtocolNumber.tcp, IPProtocolNumber.udp, IPProtocolNumber.udpLite,
+      IPProtocolNumber.sctp:
+      true
+    default: false
+    }
   }
 
   var isICMP: Bool {
@@ -69,9 +74,10 @@ struct PacketShape {
       ? ICMPType.isError(bytes[offset]) : ICMPv6Type.isError(bytes[offset])
   }
 
+  /// An echo or another query that is told apart by its identifier, or what answers one.
   func isEcho(_ bytes: [UInt8]) -> Bool {
     guard isICMP, bytes.count >= offset + 8 else { return false }
-    let types: [UInt8] = family == .ipv4 ? [0, 8] : [128, 129]
+    let types: [UInt8] = family == .ipv4 ? [0, 8, 13, 14, 15, 16, 17, 18] : [128, 129]
     return types.contains(bytes[offset])
   }
 }
@@ -89,13 +95,17 @@ struct SideMemory {
     left[Key(flow: flow, direction: direction)]
   }
 
-  /// Keeps the packet that left on the other port than it came in by, if one did.
+  /// Keeps the packet that left on another port than it came in by, or was delivered, if one was.
   mutating func note(_ step: Step, _ sent: MadePacket, _ emissions: [Emission]) {
     if case .error = step.kind { return }
     guard let shape = PacketShape(sent.bytes) else { return }
-    let onward = emissions.first {
-      $0.port == sent.port.other
-        && PacketShape($0.bytes).map { $0.protocolNumber == shape.protocolNumber } ?? false
+    // By the port it came in on it leaves to another host; else it is an answer to the sender.
+    let onward = emissions.first { emission in
+      guard emission.port != .lo, let out = PacketShape(emission.bytes),
+        out.protocolNumber == shape.protocolNumber
+      else { return false }
+      return emission.port != sent.port
+        || out.destination != shape.source && !out.isICMPError(emission.bytes)
     }
     if let onward { left[Key(flow: step.flow, direction: step.direction)] = onward }
   }
@@ -124,29 +134,39 @@ struct PacketMaker {
     let ip = IPFields(
       hopLimit: step.hopLimit ?? 64, identification: UInt32(truncatingIfNeeded: number + 1))
     if case .wait = step.kind { return nil }
-    if case .error(let error) = step.kind { return self.error(error, step, number, ip, memory) }
+    if case .error(let error) = step.kind {
+      return self.error(error, step, number, ip, memory)?.keeping(step.kept)
+    }
     var (port, source, destination) = ends(step, memory)
-    // What the router itself would have to answer nobody sends in its place.
-    for side in [Port.lan, .wan] where source.address == Network.router(side, family) { return nil }
+    // What the router itself would have to send nobody sends in its place.
+    if port != .host && Network.isRouter(source.address, family) { return nil }
     source.address = step.ip.source ?? source.address
     destination.address = step.ip.destination ?? destination.address
+    var bytes: [UInt8]
     switch step.kind {
     case .tcp(let tcp):
-      return MadePacket(
-        port: port, bytes: PacketMaker.tcp(tcp, number, from: source, to: destination, ip))
+      bytes = PacketMaker.tcp(tcp, number, from: source, to: destination, ip)
     case .udp(let udp):
-      return MadePacket(
-        port: port, bytes: PacketMaker.udp(udp, number, from: source, to: destination, ip))
+      bytes = PacketMaker.udp(udp, number, from: source, to: destination, ip)
     case .echo(let echo):
       let isReply = (step.direction == .reply) != echo.isSwapped
-      var bytes = PacketBuilder.echo(
+      bytes = PacketBuilder.echo(
         from: source, to: destination, reply: isReply,
         identifier: step.direction == .original ? source.port : destination.port,
         sequence: echo.sequence, payload: PacketMaker.payload(echo.length, number), ip)
       if echo.hasBadChecksum { PacketMaker.spoil(&bytes, at: ICMPField.checksum) }
-      return MadePacket(port: port, bytes: bytes)
+    case .lite(let lite):
+      bytes = PacketMaker.lite(lite, number, from: source, to: destination, ip)
+    case .sctp(let sctp):
+      bytes = PacketMaker.sctp(sctp, from: source, to: destination, ip)
+    case .message(let message):
+      bytes = PacketMaker.message(message, number, from: source, to: destination, ip)
+    case .raw(let raw):
+      bytes = PacketBuilder.ip(
+        from: source, to: destination, transportProtocol: raw.number, payload: raw.bytes, ip)
     case .error, .wait: return nil
     }
+    return MadePacket(port: port, bytes: bytes).keeping(step.kept)
   }
 
   /// Whom the step's packet is from and to, as its sender sees it. An echo's identifier stands as
@@ -157,7 +177,7 @@ struct PacketMaker {
     let flow = flows[step.flow]
     if step.direction == .original { return (flow.port, flow.source, flow.destination) }
     guard let seen = memory.last(step.flow, .original), let shape = PacketShape(seen.bytes) else {
-      return (flow.port.other, flow.destination, flow.source)
+      return (Network.side(of: flow.destination.address, family), flow.destination, flow.source)
     }
     let span = seen.bytes.rawSpan
     var sourcePort: UInt16 = 0
@@ -176,16 +196,16 @@ struct PacketMaker {
 
   // MARK: Each protocol
 
-  private static func payload(_ length: Int, _ number: Int) -> [UInt8] {
+  static func payload(_ length: Int, _ number: Int) -> [UInt8] {
     (0..<length).map { UInt8(truncatingIfNeeded: $0 &* 7 &+ number) }
   }
 
-  private static func headerLength(_ bytes: [UInt8]) -> Int {
+  static func headerLength(_ bytes: [UInt8]) -> Int {
     bytes[0] >> 4 == 4 ? Int(bytes[0] & 15) * 4 : 40
   }
 
   /// Makes a transport checksum wrong, by the same amount whatever it was.
-  private static func spoil(_ bytes: inout [UInt8], at field: Int) {
+  static func spoil(_ bytes: inout [UInt8], at field: Int) {
     let at = headerLength(bytes) + field
     bytes.store16(
       InternetChecksum.updated(bytes.rawSpan.uint16(at: at), from: UInt16(0), to: UInt16(0x5501)),
@@ -229,7 +249,7 @@ struct PacketMaker {
     _ error: ErrorStep, _ step: Step, _ number: Int, _ ip: IPFields, _ memory: SideMemory
   ) -> MadePacket? {
     var quote: [UInt8]
-    let port: Port
+    var port: Port?
     if let seen = memory.last(step.flow, step.direction) {
       quote = seen.bytes
       port = seen.port
@@ -239,10 +259,12 @@ struct PacketMaker {
       case .tcp: plain.kind = .tcp(TCPStep(flags: .syn))
       case .udp: plain.kind = .udp(UDPStep())
       case .echo: plain.kind = .echo(EchoStep())
+      case .lite: plain.kind = .lite(UDPLiteStep())
+      case .sctp: plain.kind = .sctp(SCTPStep())
+      case .raw: plain.kind = .raw(RawStep())
       }
       guard let packet = plainPacket(plain, number: number, memory) else { return nil }
       quote = packet.bytes
-      port = packet.port.other
     }
     guard let shape = PacketShape(quote) else { return nil }
     // Longer ones the cable would not carry.
@@ -253,7 +275,7 @@ struct PacketMaker {
       to: Endpoint(shape.source, family), type: error.type, code: error.code, rest: error.rest,
       quoting: quote, quotedLength: quote.count, ip)
     if error.hasBadChecksum { PacketMaker.spoil(&bytes, at: ICMPField.checksum) }
-    return MadePacket(port: port, bytes: bytes)
+    return MadePacket(port: port ?? Network.side(of: shape.destination, family), bytes: bytes)
   }
 }
 

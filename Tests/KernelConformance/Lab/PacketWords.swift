@@ -1,5 +1,6 @@
 // A packet in a line, for a person who reads a difference.
 
+import Conntrack
 import Wire
 
 enum PacketWords {
@@ -14,7 +15,7 @@ enum PacketWords {
     if shape.hasPorts && bytes.count >= at + 4 {
       source.port = span.uint16(at: at)
       destination.port = span.uint16(at: at + 2)
-      words = shape.protocolNumber == IPProtocolNumber.tcp ? "tcp" : "udp"
+      words = protocolName(shape.protocolNumber).lowercased()
       if words == "tcp" && bytes.count >= at + 16 {
         words += " \(TCPFlags(rawValue: bytes[at + TCPField.flags]).letters)"
         words += " seq \(span.uint32(at: at + TCPField.sequence))"

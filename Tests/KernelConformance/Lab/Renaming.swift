@@ -28,27 +28,40 @@ struct Renaming {
     choices = test.rules.compactMap { NATChoice(rule: $0, test.family) }
   }
 
+  private var translations: [Tuple: ConnectionStatus] = [:]
+  private static let translation: ConnectionStatus = [.sourceNAT, .destinationNAT]
+
   /// The next packet is about to be compared.
-  mutating func beginPacket() { taken = [:] }
+  mutating func beginPacket() {
+    taken = [:]
+    translations = [:]
+  }
+
+  /// The status of a connection as Weir told it, with the ends the kernel has translated.
+  func kernelStatus(_ connection: Connection) -> ConnectionStatus {
+    guard let ends = translations[connection.reply] else { return connection.status }
+    return connection.status.subtracting(Renaming.translation).union(ends)
+  }
 
   // MARK: New connections
 
   /// Whether this connection of Weir's has not been looked at yet.
   func isUnsettled(_ connection: Connection) -> Bool { !settled.contains(connection.id) }
 
-  /// The kernel's reply tuple, for Weir to take over; nil where the two are the same, or where they
+  /// The kernel's entry, for Weir to take over its binding; nil where the two are the same, or where they
   /// differ in what NAT does not choose by chance.
-  mutating func tupleToTakeOver(
+  mutating func choiceToTakeOver(
     kernel: Connection, engine: Connection, table: [Connection]
-  ) -> Tuple? {
+  ) -> Connection? {
     settled.insert(engine.id)
     guard kernel.original == engine.original, kernel.reply != engine.reply,
       isLawful(kernel.reply, engine.reply, engine.original),
       !sharesSource(engine, table, engine.reply), !sharesSource(engine, table, kernel.reply)
     else { return nil }
+    translations[engine.reply] = kernel.status.intersection(Renaming.translation)
     taken[engine.reply] = kernel.reply
     if let mine = engine.reply.inverted { taken[mine] = kernel.reply.inverted }
-    return kernel.reply
+    return kernel
   }
 
   /// A source that NAT has translated for one connection is translated the same way for the next where
@@ -131,9 +144,6 @@ struct Renaming {
 
   // MARK: The packet that brought the choice
 
-  /// A tuple of Weir's, as the kernel has it.
-  func kernelTuple(_ tuple: Tuple) -> Tuple { taken[tuple] ?? tuple }
-
   /// Whether two tuples are the same but for what NAT chose.
   func isSame(kernel: Tuple, engine: Tuple) -> Bool {
     kernel == engine || taken[engine] == kernel
@@ -165,6 +175,7 @@ struct Renaming {
     let at = headers.transportOffset
     if isICMP(tuple) {
       return headers.end >= at + 8 && bytes.uint16(at: at + 4) == tuple.sourcePort
+        && bytes.uint16(at: at) == tuple.destinationPort
     }
     let hasNone = tuple.sourcePort == 0 && tuple.destinationPort == 0
     return hasNone

@@ -105,7 +105,13 @@
         case .error(var error):
           error.source = nil
           step.kind = .error(error)
-        case .wait: break
+        case .lite(var lite):
+          lite.length = 0
+          step.kind = .lite(lite)
+        case .message(var message):
+          message.length = 0
+          step.kind = .message(message)
+        case .sctp, .raw, .wait: break
         }
       },
       { step in

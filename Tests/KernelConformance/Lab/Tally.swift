@@ -3,6 +3,18 @@
 import Conntrack
 import Wire
 
+extension ProtocolState {
+  /// Nil for protocols that have none.
+  fileprivate var name: String? {
+    switch self {
+    case .none: nil
+    case .tcp(let state): state.name
+    case .sctp(let state): state.name
+    case .dccp(let state): state.name
+    }
+  }
+}
+
 struct Tally {
   var protocols: [String: Int] = [:]
   var states: [String: Int] = [:]
@@ -11,12 +23,13 @@ struct Tally {
   var transitions: [String: Int] = [:]
   var nat: [String: Int] = [:]
   var targets: [String: Int] = [:]
+  var events: [String: Int] = [:]
   var emitted = 0
 
   #if os(Linux)
     mutating func add(_ test: ConformanceCase, _ run: Run) {
       let family = test.family == .ipv4 ? "ipv4" : "ipv6"
-      var before: [Tuple: TCPState] = [:]
+      var before: [Tuple: String] = [:]
       var seen: Set<Tuple> = []
       for exchange in run.exchanges {
         let kind =
@@ -26,16 +39,22 @@ struct Tally {
           case .udp: "udp"
           case .echo: "echo"
           case .error: "icmp error"
+          case .lite: "udp-lite"
+          case .sctp: "sctp"
+          case .message(let message): "icmp \(message.type)"
+          case .raw(let raw): "protocol \(raw.number)"
           case .wait: ""
           }
         protocols["\(family) \(kind)", default: 0] += 1
         states[exchange.kernel.ctState, default: 0] += 1
         emitted += exchange.kernel.emissions.count
+        for event in exchange.kernel.events { events["\(event.kind)", default: 0] += 1 }
         for connection in exchange.table {
-          if case .tcp(let state) = connection.protocolState {
+          if let state = connection.protocolState.name {
             let old = before[connection.original]
             if old != state {
-              transitions["\(old?.name ?? "-") → \(state.name)", default: 0] += 1
+              let isTCP = connection.original.protocolNumber == IPProtocolNumber.tcp
+              transitions["\(isTCP ? "" : "SCTP ")\(old ?? "-") → \(state)", default: 0] += 1
               before[connection.original] = state
             }
           }
@@ -73,9 +92,9 @@ struct Tally {
     }
     return [
       list("packets sent", protocols), "packets that came out: \(emitted)",
-      list("ctstate", states),
+      list("ctstate", states), list("events", events),
       list("TCP flag combinations (\(flags.count))", flags),
-      list("TCP state transitions (\(transitions.count))", transitions),
+      list("state transitions (\(transitions.count))", transitions),
       list("translated connections", nat), list("rules set, by target", targets),
     ].joined(separator: "\n")
   }

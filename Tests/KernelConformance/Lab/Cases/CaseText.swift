@@ -77,8 +77,13 @@ extension Step {
       if echo.hasBadChecksum { words.append("checksum bad") }
       if echo.isSwapped { words.append("swapped 1") }
     case .error(let error): words = error.words(family)
+    case .lite(let lite): words = lite.words
+    case .sctp(let sctp): words = sctp.words
+    case .message(let message): words = message.words
+    case .raw(let raw): words = raw.words
     }
     if let hopLimit { words.append("ttl \(hopLimit)") }
+    if let kept { words.append("keep \(kept)") }
     words += ip.words(family)
     return "\(flow + 1) \(direction == .original ? ">" : "<") " + words.joined(separator: " ")
   }
@@ -132,7 +137,7 @@ extension ConformanceCase {
         guard let kind = Flow.Kind(rawValue: String(words[2])),
           let port = Port(rawValue: String(words[3])), let source = Endpoint(words[4]),
           let destination = Endpoint(words[5]), words[1] == "\(flows.count + 1)"
-        else { throw fail("expected `flow NUMBER tcp|udp|echo lan|wan SOURCE DESTINATION`") }
+        else { throw fail("expected `flow NUMBER KIND lan|wan|host SOURCE DESTINATION`") }
         flows.append(Flow(kind: kind, port: port, source: source, destination: destination))
       case (_, 3...):
         guard let flow = Int(first), flows.indices.contains(flow - 1),
@@ -154,7 +159,7 @@ extension Step {
   /// `words`: the kind, for some kinds a word more, then names with their values.
   fileprivate init?(_ words: ArraySlice<Substring>, _ family: AddressFamily) {
     guard let kind = words.first else { return nil }
-    let hasMore = kind == "tcp" || kind == "error"
+    let hasMore = ["tcp", "error", "message", "raw"].contains(kind)
     let more = words.dropFirst().first ?? ""
     var values: [Substring: Substring] = [:]
     let pairs = Array(words.dropFirst(hasMore ? 2 : 1))
@@ -197,9 +202,12 @@ extension Step {
             quoted: values["quote"].flatMap { Int($0) },
             flippedOffset: values["flip"].flatMap { Int($0) }, flippedBits: number("bits", 0),
             source: values["from"].flatMap { IPAddress.parse($0, family) }, hasBadChecksum: isBad)))
-    default: return nil
+    default:
+      guard let made = Step.Kind(protocolWords: kind, more: more, values) else { return nil }
+      self.init(kind: made)
     }
     hopLimit = values["ttl"].flatMap { UInt8($0) }
+    kept = values["keep"].flatMap { Int($0) }
     guard let ip = IPLayer(values, family) else { return nil }
     self.ip = ip
   }

@@ -4,9 +4,10 @@
 import Conntrack
 import Wire
 
-/// What is sent between whom. An ICMP flow's source port is the echo's identifier.
+/// What is sent between whom. An ICMP flow's source port is the echo's identifier; a `raw` flow, of
+/// any other protocol, has no ports.
 struct Flow: Hashable {
-  enum Kind: String { case tcp, udp, echo }
+  enum Kind: String { case tcp, udp, echo, lite, sctp, raw }
 
   var kind: Kind
   /// Where it starts.
@@ -21,6 +22,10 @@ struct Step: Hashable {
     case udp(UDPStep)
     case echo(EchoStep)
     case error(ErrorStep)
+    case lite(UDPLiteStep)
+    case sctp(SCTPStep)
+    case message(MessageStep)
+    case raw(RawStep)
     /// Milliseconds in which nothing happens.
     case wait(Int)
   }
@@ -32,6 +37,8 @@ struct Step: Hashable {
   var direction = Direction.original
   /// Nil: 64.
   var hopLimit: UInt8?
+  /// How many bytes are left of the packet behind its IP header; nil: all. The IP header says so too.
+  var kept: Int?
   /// Nothing but the usual, as a rule.
   var ip = IPLayer()
 }
@@ -93,7 +100,8 @@ struct ConformanceCase: Hashable {
   /// anew for them. The word `fresh` alone: built for this case only.
   var setup: [String] = []
   var sysctls: [Sysctl] = []
-  /// `-t nat -A POSTROUTING -j MASQUERADE`. A line `-t nat` alone makes the table.
+  /// `-t nat -A POSTROUTING -j MASQUERADE`. A line `-t nat` alone makes the table; with a line
+  /// `-t nat :INPUT ACCEPT [0:0]` it has no other of the kernel's chains than those named so.
   var rules: [String] = []
   var flows: [Flow] = []
   var steps: [Step] = []
@@ -102,6 +110,9 @@ struct ConformanceCase: Hashable {
   var hostSettings: [String] {
     sysctls.filter { !$0.name.hasPrefix("net.netfilter.") }.map { "\($0.name)=\($0.value)" }
   }
+
+  /// Whether some table lacks some of its usual chains.
+  var hasPartialTables: Bool { rules.contains { $0.contains(" :") && $0.contains(" ACCEPT [") } }
 
   var translates: Bool { rules.contains { $0.hasPrefix("-t nat") } }
 
@@ -118,7 +129,12 @@ struct ConformanceCase: Hashable {
       let mine = rules.filter { $0.hasPrefix("-t \(table)") }.map { $0.dropFirst(4 + table.count) }
       if mine.isEmpty { continue }
       text += "*\(table)\n"
-      for chain in chains[table] ?? [] { text += ":\(chain) ACCEPT [0:0]\n" }
+      let declared = mine.filter { $0.hasPrefix(":") }
+      let builtIn = chains[table] ?? []
+      if !declared.contains(where: { line in builtIn.contains { line.hasPrefix(":\($0) ") } }) {
+        for chain in builtIn { text += ":\(chain) ACCEPT [0:0]\n" }
+      }
+      for line in declared { text += "\(line)\n" }
       for rule in mine where rule.contains("-A") { text += "\(rule)\n" }
       text += "COMMIT\n"
     }

@@ -87,10 +87,13 @@ enum DatagramGenerator {
     var test = ConformanceCase()
     if chooser.chance(50) { test.rules = NATGenerator.rules(&chooser, family) }
     var conversations: [Int: TCPConversation] = [:]
+    var associations: [Int: SCTPAssociation] = [:]
+    let numbers: [UInt8] = [47, 47, 50, 51, 33, 4, 253]
     for index in 0..<chooser.number(1...3) {
-      let kind = chooser.of([Flow.Kind.echo, .echo, .udp, .tcp])
+      let kind = chooser.of([Flow.Kind.echo, .echo, .udp, .udp, .tcp, .tcp, .sctp, .lite, .raw])
       test.flows.append(Flow.make(&chooser, kind, family))
       if kind == .tcp { conversations[index] = TCPConversation(&chooser, flow: index) }
+      if kind == .sctp { associations[index] = SCTPAssociation(&chooser, flow: index) }
     }
     for _ in 0..<chooser.of([10, 25]) {
       let flow = chooser.number(0...test.flows.count - 1)
@@ -111,6 +114,14 @@ enum DatagramGenerator {
           default: conversations[flow]?.data(.reply, 100)
           }
         if let step { test.steps.append(step) }
+      case .sctp:
+        let steps = associations[flow]?.handshake() ?? []
+        test.steps.append(chooser.of(steps))
+      case .lite: test.steps.append(ProtocolsGenerator.liteStep(&chooser, flow: flow))
+      case .raw:
+        test.steps.append(
+          ProtocolsGenerator.rawStep(
+            &chooser, numbers[flow % numbers.count], flow: flow, test.flows))
       }
     }
     return test

@@ -39,6 +39,15 @@ struct CaseGenerator: Sendable {
     CaseGenerator(name: "nat", about: "NAT: MASQUERADE, SNAT, DNAT, REDIRECT, collisions") {
       NATGenerator.make(&$0, $1)
     },
+    CaseGenerator(name: "local", about: "the router's own packets: OUTPUT, INPUT, lo, NAT there") {
+      LocalGenerator.make(&$0, $1)
+    },
+    CaseGenerator(name: "natwide", about: "NAT with all targets' options mixed, any addresses") {
+      NATWideGenerator.make(&$0, $1)
+    },
+    CaseGenerator(name: "natcrowd", about: "NAT: many clients, few ports, ranges used up") {
+      NATWideGenerator.crowd(&$0, $1)
+    },
     CaseGenerator(name: "rules", about: "rules with conntrack states, REJECT, counters") {
       RulesGenerator.make(&$0, $1)
     },
@@ -54,6 +63,26 @@ struct CaseGenerator: Sendable {
     CaseGenerator(name: "router", about: "routes of every type, MTU, redirects, source checks") {
       RouterGenerator.make(&$0, $1)
     },
+    CaseGenerator(
+      name: "tcp-states", about: "TCP: any segment, at the edges of any window, in every state"
+    ) {
+      TCPStatesGenerator.make(&$0, $1)
+    },
+    CaseGenerator(
+      name: "timeouts", about: "every timeout of every protocol, with waits that cross it"
+    ) {
+      TimeoutsGenerator.make(&$0, $1)
+    },
+    CaseGenerator(name: "sctp", about: "SCTP: chunks, verification tags, bundles in every state") {
+      SCTPGenerator.make(&$0, $1)
+    },
+    CaseGenerator(name: "protocols", about: "UDP-Lite, GRE, DCCP, and every other protocol number")
+    {
+      ProtocolsGenerator.make(&$0, $1)
+    },
+    CaseGenerator(name: "messages", about: "ICMP and ICMPv6 messages of every type") {
+      MessagesGenerator.make(&$0, $1)
+    },
   ]
 
   /// The case of a number: the same for the same seed, whatever was run before.
@@ -68,6 +97,13 @@ struct CaseGenerator: Sendable {
     test.family = family
     test.name = "\(name)-\(seed)-\(number)"
     return test
+  }
+}
+
+extension ConformanceCase.Sysctl {
+  /// `net.netfilter.nf_conntrack_NAME`.
+  static func conntrack(_ name: String, _ value: Int) -> Self {
+    Self(name: "net.netfilter.nf_conntrack_\(name)", value: "\(value)")
   }
 }
 

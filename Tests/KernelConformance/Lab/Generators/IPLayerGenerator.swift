@@ -20,8 +20,11 @@ enum IPLayerGenerator {
       case .udp: .udp(UDPStep(length: length, checksum: chooser.chance(5) ? .bad : .right))
       default: .echo(EchoStep(sequence: chooser.number(1...3), length: length))
       }
-    return Step(
+    var step = Step(
       kind: kind, flow: flow, direction: chooser.of([.original, .original, .original, .reply]))
+    // Not by the router itself, even where it is the one asked.
+    if step.direction == .reply { step.ip.port = test.flows[flow].port.other }
+    return step
   }
 
   static func flows(

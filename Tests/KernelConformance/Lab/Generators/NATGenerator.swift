@@ -61,16 +61,27 @@ enum NATGenerator {
   static func traffic(
     _ chooser: inout Chooser, _ family: AddressFamily
   ) -> (flows: [Flow], steps: [Step]) {
-    var flows: [Flow] = []
-    var lists: [[Step]] = []
-    for index in 0..<chooser.of([2, 3, 5]) {
-      var flow = Flow.make(&chooser, chooser.of([.tcp, .udp, .udp, .echo]), family)
+    traffic(&chooser, family) { chooser, kind in
+      var flow = Flow.make(&chooser, kind, family)
       if flow.port == .wan && chooser.chance(80) {
         flow.destination.address = chooser.of([
           Network.router(.wan, family), Network.router(.wan, family),
           Network.host(6, .lan, family),
         ])
       }
+      return flow
+    }
+  }
+
+  /// Packets of all kinds, of the flows that `makeFlow` makes.
+  static func traffic(
+    _ chooser: inout Chooser, _ family: AddressFamily,
+    _ makeFlow: (inout Chooser, Flow.Kind) -> Flow
+  ) -> (flows: [Flow], steps: [Step]) {
+    var flows: [Flow] = []
+    var lists: [[Step]] = []
+    for index in 0..<chooser.of([2, 3, 5]) {
+      let flow = makeFlow(&chooser, chooser.of([.tcp, .udp, .udp, .echo]))
       flows.append(flow)
       var steps: [Step] = []
       switch flow.kind {
@@ -84,6 +95,17 @@ enum NATGenerator {
       case .echo:
         for _ in 0..<chooser.of([3, 6]) {
           steps.append(DatagramGenerator.echoStep(&chooser, flow: index))
+        }
+      case .sctp:
+        var association = SCTPAssociation(&chooser, flow: index)
+        steps = association.steps(&chooser, count: chooser.of([4, 8]), oddities: 10)
+      case .lite:
+        for _ in 0..<chooser.of([3, 6]) {
+          steps.append(ProtocolsGenerator.liteStep(&chooser, flow: index))
+        }
+      case .raw:
+        for _ in 0..<chooser.of([2, 4]) {
+          steps.append(ProtocolsGenerator.rawStep(&chooser, 47, flow: index, flows))
         }
       }
       for _ in 0..<chooser.of([0, 0, 1, 3]) {

@@ -10,17 +10,23 @@ enum RulesGenerator {
     if chooser.chance(10) {
       test.rules.insert("-t raw -A PREROUTING -p udp -m udp --dport 53 -j CT --notrack", at: 0)
     }
-    test.rules.append("-t filter")
-    for _ in 0..<chooser.of([2, 4, 8]) {
-      let chain = chooser.of(["FORWARD", "FORWARD", "FORWARD", "INPUT", "OUTPUT"])
-      let mayReset = !(KnownDifferences.resetBehindNAT && test.translates)
-      let match = matches(&chooser, family, chain)
-      test.rules.append(
-        "-t filter -A \(chain)\(match.words) -j \(target(&chooser, family, chain, match.isTCP, mayReset: mayReset))"
-      )
-    }
+    test.rules += filter(&chooser, family)
     (test.flows, test.steps) = NATGenerator.traffic(&chooser, family)
     return test
+  }
+
+  /// The filter table.
+  static func filter(
+    _ chooser: inout Chooser, _ family: AddressFamily
+  ) -> [String] {
+    var rules = ["-t filter"]
+    for _ in 0..<chooser.of([2, 4, 8]) {
+      let chain = chooser.of(["FORWARD", "FORWARD", "FORWARD", "INPUT", "OUTPUT"])
+      let match = matches(&chooser, family, chain)
+      let target = target(&chooser, family, chain, match.isTCP)
+      rules.append("-t filter -A \(chain)\(match.words) -j \(target)")
+    }
+    return rules
   }
 
   private static func matches(
@@ -33,8 +39,12 @@ enum RulesGenerator {
     if chooser.chance(15) {
       words += " -d \(Network.host(chooser.number(2...4), .wan, family).text(family))"
     }
-    if chain != "OUTPUT" && chooser.chance(25) { words += " -i \(chooser.of(["lan0", "wan0"]))" }
-    if chain == "FORWARD" && chooser.chance(15) { words += " -o \(chooser.of(["lan0", "wan0"]))" }
+    if chain != "OUTPUT" && chooser.chance(25) {
+      words += " -i \(chooser.of(["lan0", "wan0", "lan0", "wan0", "lo"]))"
+    }
+    if chain != "INPUT" && chooser.chance(15) {
+      words += " -o \(chooser.of(["lan0", "wan0", "lan0", "wan0", "lo"]))"
+    }
     let name = chooser.of(["", "", "tcp", "tcp", "udp", family == .ipv4 ? "icmp" : "ipv6-icmp"])
     if !name.isEmpty { words += " -p \(name)" }
     if name == "tcp" || name == "udp" {
@@ -63,11 +73,9 @@ enum RulesGenerator {
   }
 
   private static func target(
-    _ chooser: inout Chooser, _ family: AddressFamily, _ chain: String, _ isTCP: Bool,
-    mayReset: Bool
+    _ chooser: inout Chooser, _ family: AddressFamily, _ chain: String, _ isTCP: Bool
   ) -> String {
-    if chain == "OUTPUT" { return chooser.of(["ACCEPT", "ACCEPT", "DROP"]) }
-    if isTCP && mayReset && chooser.chance(25) { return "REJECT --reject-with tcp-reset" }
+    if isTCP && chooser.chance(25) { return "REJECT --reject-with tcp-reset" }
     let ipv4 = [
       "net-unreachable", "host-unreachable", "port-unreachable", "proto-unreachable",
       "net-prohibited", "host-prohibited", "admin-prohibited",

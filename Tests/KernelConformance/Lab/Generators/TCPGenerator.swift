@@ -5,7 +5,7 @@ import Wire
 
 /// One conversation under construction. Sequence numbers wrap, as they do on the wire.
 struct TCPConversation {
-  private struct End {
+  struct End {
     var initial: UInt32
     var next: UInt32
     var window: UInt16
@@ -13,7 +13,7 @@ struct TCPConversation {
   }
 
   let flow: Int
-  private var ends: [End]
+  var ends: [End]
   private var hasTimestamps: Bool
   private var hasSACK: Bool
 
@@ -36,7 +36,7 @@ struct TCPConversation {
 
   // MARK: Proper segments
 
-  private func segment(
+  func segment(
     _ direction: Direction, _ flags: TCPFlags, sequence: UInt32? = nil,
     acknowledgement: UInt32? = nil, length: Int = 0, options: [UInt8] = []
   ) -> Step {
@@ -50,7 +50,7 @@ struct TCPConversation {
     return Step(kind: .tcp(tcp), flow: flow, direction: direction)
   }
 
-  private func openingOptions(_ direction: Direction) -> [UInt8] {
+  func openingOptions(_ direction: Direction) -> [UInt8] {
     var options: [UInt8] = [2, 4, 0x05, 0xb4]
     if hasSACK { options += [4, 2] }
     if hasTimestamps { options += [8, 10, 0, 0, 0, 1, 0, 0, 0, 0] }
@@ -106,7 +106,7 @@ struct TCPConversation {
   // MARK: Odd segments
 
   /// The window an end has announced, scaled where both agreed to.
-  private func window(_ direction: Direction) -> UInt32 {
+  func window(_ direction: Direction) -> UInt32 {
     let end = ends[Int(direction.rawValue)]
     let scale = ends.allSatisfy { $0.scale != nil } ? min(end.scale ?? 0, 14) : 0
     return max(1, UInt32(end.window)) << UInt32(scale)
@@ -190,7 +190,7 @@ struct TCPConversation {
     }
   }
 
-  private func changed(_ step: Step, _ change: (inout TCPStep) -> Void) -> Step {
+  func changed(_ step: Step, _ change: (inout TCPStep) -> Void) -> Step {
     guard case .tcp(var tcp) = step.kind else { return step }
     change(&tcp)
     var step = step

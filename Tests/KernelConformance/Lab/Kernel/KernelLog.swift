@@ -1,5 +1,5 @@
-// Probes in the kernel under test: nft rules that log each packet's ctstate behind PREROUTING's
-// conntrack, and each packet that INPUT lets through, read from NFLOG.
+// Probes in the kernel under test: nft rules that log each packet's ctstate behind conntrack in
+// PREROUTING and OUTPUT, and each packet that INPUT lets through, read from NFLOG.
 
 #if os(Linux)
   /// What a probe told.
@@ -61,7 +61,22 @@
     /// conntrack sees it: a packet that INPUT let through is marked last of all, and the mark is
     /// carried over to its answer (`fwmark_reflect`). Neighbour discovery and multicast reports too.
     static var rules: String {
-      var text = "table inet probe {\nchain pre { type filter hook prerouting priority -199;\n"
+      var text = "table inet probe {\n"
+      for hook in ["prerouting", "output"] {
+        text += "chain state_\(hook) { type filter hook \(hook) priority -199;\n\(states)}\n"
+      }
+      text += "chain in { type filter hook input priority 2147483646;\n"
+      text += "log prefix \"INPUT\" group \(group)\nmeta mark set 0xdead\n"
+      // A smaller MTU of the way, that errors tell of, the router would remember for later cases.
+      text += "icmp type 3 icmp code 4 icmp code set 255\nicmpv6 type 2 icmpv6 type set 1\n}\n"
+      text += "chain out { type filter hook output priority -450;\nmeta mark 0xdead drop\n"
+      text += "icmpv6 type { 130, 131, 132, 133, 134, 135, 136, 137, 143 } drop\n}\n}\n"
+      return text
+    }
+
+    /// Rules that log the ctstate.
+    private static var states: String {
+      var text = ""
       for state in ["new", "established", "related"] {
         for (direction, letter) in [("original", "o"), ("reply", "r")] {
           text +=
@@ -72,14 +87,6 @@
       for state in ["invalid", "untracked"] {
         text += "ct state \(state) log prefix \"\(state.uppercased())\" group \(group)\n"
       }
-      text += "}\nchain in { type filter hook input priority 2147483646;\n"
-      // What the router sends to itself comes in a second time by lo: that is not compared.
-      text +=
-        "iifname != \"lo\" log prefix \"INPUT\" group \(group)\nmeta mark set 0xdead\n"
-      // What errors say of the way (a smaller MTU) the router would remember for later cases.
-      text += "icmp type { 3, 4, 5, 11, 12 } drop\nicmpv6 type { 1, 2, 3, 4 } drop\n}\n"
-      text += "chain out { type filter hook output priority -450;\nmeta mark 0xdead drop\n"
-      text += "icmpv6 type { 130, 131, 132, 133, 134, 135, 136, 137, 143 } drop\n}\n}\n"
       return text
     }
   }

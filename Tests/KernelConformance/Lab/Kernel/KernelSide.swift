@@ -49,7 +49,8 @@
       if !(text.isEmpty && rulesNow.isEmpty) {
         // Tables that are set anew need not be taken away first.
         let tables = Set(text.split(separator: "\n").filter { $0.hasPrefix("*") })
-        let isCovered = family == test.family && tablesNow.isSubset(of: tables)
+        let isCovered =
+          family == test.family && tablesNow.isSubset(of: tables) && !test.hasPartialTables
         try router.setRules(text, test.family, removingOld: !isCovered)
         tablesNow = tables
         family = test.family
@@ -61,6 +62,7 @@
       if try router.table.count() > 0 { try router.table.flush() }
       _ = try router.receive()
       _ = try router.log.read()
+      _ = try router.events.read()
     }
 
     /// Nil where the packet is too long to be sent.
@@ -89,6 +91,7 @@
         KernelSide.isBroadcast(emission.bytes) && left.contains { $0.bytes == emission.bytes }
       }
       answer.emissions += left
+      answer.events += try router.events.read()
       answer.sort()
     }
 

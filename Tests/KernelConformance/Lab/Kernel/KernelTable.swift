@@ -9,6 +9,8 @@
   final class KernelTable {
     private let socket: Descriptor
     private var buffer = [UInt8](repeating: 0, count: 65_536)
+    /// Of the entry that was asked for last.
+    private(set) var details = ProtocolDetails.none
 
     /// linux/netfilter/nfnetlink_conntrack.h: NFNL_SUBSYS_CTNETLINK << 8, and what may be asked.
     private enum Ask {
@@ -34,6 +36,7 @@
         NetlinkBuilder.message(
           Ask.get, flags: 1, family: tuple.family.rawValue, attributes.bytes))
       for message in try answer() where message.type == Ask.newEntry {
+        details = KernelTable.details(message.attributes.nest(4))
         return KernelTable.connection(message)
       }
       return nil
@@ -153,21 +156,59 @@
     }
 
     private static func connection(_ message: NetlinkMessage) -> Connection? {
-      guard message.type == Ask.newEntry else { return nil }
-      let attributes = message.attributes
+      message.type == Ask.newEntry ? connection(message.attributes) : nil
+    }
+
+    /// An entry as its attributes tell it; what they leave out is as it is in a new `Connection`.
+    static func connection(_ attributes: NetlinkAttributes) -> Connection {
       var connection = Connection(
         original: tuple(attributes.nest(1)), reply: tuple(attributes.nest(2)))
       connection.status = ConnectionStatus(rawValue: UInt32(attributes.number(3) ?? 0))
       connection.timeoutNanoseconds = Int64(attributes.number(7) ?? 0) * 1_000_000_000
       connection.mark = UInt32(attributes.number(8) ?? 0)
-      if let state = attributes.nest(4).nest(1).number(1),
-        let known = TCPState(rawValue: UInt8(state))
-      {
-        connection.protocolState = .tcp(known)
-      }
+      connection.protocolState = protocolState(attributes.nest(4))
       connection.originalCounters = counters(attributes, 9)
       connection.replyCounters = counters(attributes, 10)
+      connection.helperName = attributes.nest(5).text(1)
+      if let zone = attributes.number(18) {
+        connection.zone = UInt16(zone)
+      } else {
+        for (direction, type) in [(ZoneDirection.original, UInt16(1)), (.reply, 2)] {
+          guard let zone = attributes.nest(type).number(3) else { continue }
+          connection.zone = UInt16(zone)
+          connection.zoneDirection = direction
+        }
+      }
+      let times = attributes.nest(20)
+      connection.startNanoseconds = times.number(1).map { Int64($0) }
+      connection.stopNanoseconds = times.number(2).map { Int64($0) }
       return connection
+    }
+
+    /// linux/netfilter/nfnetlink_conntrack.h: CTA_PROTOINFO_TCP 1, CTA_PROTOINFO_SCTP 3.
+    private static func protocolState(_ attributes: NetlinkAttributes) -> ProtocolState {
+      if let number = attributes.nest(1).number(1), let state = TCPState(rawValue: UInt8(number)) {
+        return .tcp(state)
+      }
+      if let number = attributes.nest(3).number(1), let state = SCTPState(rawValue: UInt8(number)) {
+        return .sctp(state)
+      }
+      return .none
+    }
+
+    private static func details(_ attributes: NetlinkAttributes) -> ProtocolDetails {
+      let tcp = attributes.nest(1)
+      if tcp[1] != nil {
+        // The flags come with a mask behind them.
+        let flags = { (type: UInt16) in UInt8(tcp[type]?.first ?? 0) }
+        return .tcp(
+          originalScale: UInt8(tcp.number(2) ?? 0), replyScale: UInt8(tcp.number(3) ?? 0),
+          originalFlags: flags(4), replyFlags: flags(5))
+      }
+      let sctp = attributes.nest(3)
+      guard sctp[1] != nil else { return .none }
+      return .sctp(
+        originalTag: UInt32(sctp.number(2) ?? 0), replyTag: UInt32(sctp.number(3) ?? 0))
     }
 
     private static func counters(

@@ -44,6 +44,7 @@ struct NetlinkMessage {
   static let done: UInt16 = 3
 
   var type: UInt16
+  var flags: UInt16
   /// Behind the netlink header.
   var body: ArraySlice<UInt8>
 
@@ -56,7 +57,8 @@ struct NetlinkMessage {
       guard length >= 16, at + length <= bytes.endIndex else { break }
       messages.append(
         NetlinkMessage(
-          type: UInt16(little(bytes, at + 4, 2)), body: bytes[(at + 16)..<(at + length)]))
+          type: UInt16(little(bytes, at + 4, 2)), flags: UInt16(little(bytes, at + 6, 2)),
+          body: bytes[(at + 16)..<(at + length)]))
       at += (length + 3) & ~3
     }
     return messages

@@ -7,11 +7,13 @@ import Wire
 enum Port: String, CaseIterable, Comparable {
   case lan
   case wan
-  /// Not a side: the router itself.
+  /// The router's loopback: what it sends itself passes here.
+  case lo
+  /// Not a side: the router itself. What comes out here was delivered.
   case host
 
   var other: Port { self == .lan ? .wan : .lan }
-  var interface: String { "\(rawValue)0" }
+  var interface: String { self == .lo ? "lo" : "\(rawValue)0" }
   /// The other end of the cable.
   var farInterface: String { "\(rawValue)x" }
 
@@ -25,7 +27,7 @@ enum Network {
   /// Hosts with a number of 2 to `hosts` are known on each side.
   static let hosts = 9
   /// More addresses on the far side's link, which nobody has: for SNAT.
-  static let spare = [50, 51]
+  static let spare = Array(48...57)
 
   static func router(_ port: Port, _ family: AddressFamily) -> IPAddress { host(1, port, family) }
 
@@ -62,6 +64,24 @@ enum Network {
     return texts.contains(address.text(family))
   }
 
+  static func isRouter(_ address: IPAddress, _ family: AddressFamily) -> Bool {
+    address == router(.lan, family) || address == router(.wan, family)
+      || address == loopback(family)
+  }
+
+  static func loopback(_ family: AddressFamily) -> IPAddress {
+    family == .ipv4 ? IPAddress(ipv4: 0x7f00_0001) : IPAddress(high: 0, low: 1)
+  }
+
+  /// Where an address answers.
+  static func side(of address: IPAddress, _ family: AddressFamily) -> Port {
+    if isRouter(address, family) { return .host }
+    let isInside =
+      family == .ipv4
+      ? address.ipv4 >> 8 == 0x0a0001 : address.high == 0xfd00_0001_0000_0000
+    return isInside ? .lan : .wan
+  }
+
   /// A host behind the far side's gateway.
   static func distant(_ number: Int, _ family: AddressFamily) -> IPAddress {
     family == .ipv4
@@ -89,7 +109,8 @@ enum Network {
         text += "lladdr \(macText(port.farMAC)) nud permanent\n"
       }
       for family in AddressFamily.allCases {
-        for number in [0] + Array(2...hosts) + spare + [254] {
+        for number in [0] + Array(2...15) + spare + [254] + (0xfffe...0x10001) {
+          if family == .ipv4 && number > 254 { continue }
           text += "neigh add \(host(number, port, family).text(family)) dev \(name) "
           text += "lladdr \(macText(port.farMAC)) nud permanent\n"
         }

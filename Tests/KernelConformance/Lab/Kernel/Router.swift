@@ -11,10 +11,12 @@
     private let inside: Descriptor
     private let outside: Descriptor
     private let sockets: [Port: Descriptor]
+    private let hostSocket: HostSocket
     private let interfaceIndexes: [Port: UInt32]
     private var buffer = [UInt8](repeating: 0, count: 65_536)
     let table: KernelTable
     let log: KernelLog
+    let events: KernelEvents
     private var hosts: [[String]: HostConfiguration] = [:]
     let kernelVersion: String
 
@@ -28,6 +30,7 @@
       ("net.ipv6.fwmark_reflect", "1"),
     ]
     private static let portSysctls: [(name: String, value: String)] = [
+      ("net.ipv4.conf.PORT.accept_redirects", "0"), ("net.ipv6.conf.PORT.accept_redirects", "0"),
       ("net.ipv4.conf.PORT.rp_filter", "0"), ("net.ipv4.conf.PORT.send_redirects", "0"),
       ("net.ipv6.conf.PORT.accept_dad", "0"), ("net.ipv6.conf.PORT.accept_ra", "0"),
       ("net.ipv6.conf.PORT.router_solicitations", "0"),
@@ -50,7 +53,9 @@
       let router = try System.inside(inside) { try Router.setUpInside(setup) }
       table = router.table
       log = router.log
+      events = router.events
       interfaceIndexes = router.indexes
+      hostSocket = try System.inside(inside, HostSocket.init)
       kernelVersion = try Command.run(["uname", "-r"]).trimmingCharacters(in: .newlines)
       System.sleep(milliseconds: 100)
       _ = try receive()
@@ -73,23 +78,13 @@
         try set("net.ipv6.conf.\(name).disable_ipv6", "1")
         try withoutOffloads(name)
         try Command.run(["ip", "link", "set", name, "arp", "off", "up"])
-        let socket = try System.socket(System.socketPacket, 0x0300)
-        let index = try System.interfaceIndex(name)
-        // struct sockaddr_ll: family, protocol ETH_P_ALL (big endian), interface, the rest empty.
-        let address =
-          [17, 0, 0, 3] + (0..<4).map { UInt8(truncatingIfNeeded: index >> (8 * UInt32($0))) }
-          + [UInt8](repeating: 0, count: 12)
-        try System.bind(socket, address)
-        // PACKET_IGNORE_OUTGOING; SO_RCVBUFFORCE.
-        try System.setOption(socket, 263, 23, 1)
-        try System.setOption(socket, 1, 33, 4 << 20)
-        sockets[port] = socket
+        sockets[port] = try System.packetSocket(try System.interfaceIndex(name))
       }
       return sockets
     }
 
     private static func setUpInside(_ setup: [String]) throws -> (
-      table: KernelTable, log: KernelLog, indexes: [Port: UInt32]
+      table: KernelTable, log: KernelLog, events: KernelEvents, indexes: [Port: UInt32]
     ) {
       for (name, value) in portSysctls {
         for port in ["all", "default", "lan0", "wan0"] {
@@ -109,7 +104,7 @@
         uniqueKeysWithValues: [Port.lan, .wan].map {
           ($0, try System.interfaceIndex($0.interface))
         })
-      return (try KernelTable(), log, indexes)
+      return (try KernelTable(), log, try KernelEvents(), indexes)
     }
 
     /// The commands of docs/host-snapshot.md; rules are read case by case.
@@ -189,9 +184,14 @@
 
     /// Puts a packet on the cable. On return the router has dealt with it, as a rule: the kernel takes
     /// it all the way before the call that sends it ends.
+    /// At `.host` the router itself sends it.
     ///
     /// - Returns: false where the cable does not carry it, since it is too long for the router's port.
     func send(_ packet: MadePacket, _ family: AddressFamily) throws -> Bool {
+      if packet.port == .host {
+        try hostSocket.send(packet.bytes, family)
+        return true
+      }
       guard let socket = sockets[packet.port] else { return false }
       let destination: UInt64 =
         switch packet.frame {
@@ -224,9 +224,10 @@
           emissions.append(Emission(port: port, bytes: Array(frame.dropFirst(14))))
         }
       }
-      return emissions
+      return emissions + (try hostSocket.receive(&buffer))
     }
 
+    /// 0 for the router itself, whose packets come in by none.
     func index(_ port: Port) -> UInt32 { interfaceIndexes[port] ?? 0 }
 
     func wait(milliseconds: Int32) {

@@ -173,6 +173,19 @@
       guard sent == bytes.count else { throw SystemError("send") }
     }
 
+    /// Sends to an address that is given as the bytes of its C structure, if the kernel will.
+    static func send(_ socket: Descriptor, _ bytes: [UInt8], to address: [UInt8]) {
+      // The kernel only reads both arrays, for the time of the call.
+      _ = unsafe bytes.withUnsafeBytes { packet in
+        unsafe address.withUnsafeBytes { place in
+          guard let base = place.baseAddress else { return -1 }
+          return unsafe sendto(
+            socket.number, packet.baseAddress, packet.count, 0,
+            base.assumingMemoryBound(to: sockaddr.self), socklen_t(place.count))
+        }
+      }
+    }
+
     /// What has come, or nil where nothing has. `buffer` is only used during the call.
     static func receive(_ socket: Descriptor, _ buffer: inout [UInt8]) throws -> ArraySlice<UInt8>?
     {
