@@ -110,8 +110,10 @@ extension Firewall {
     else { return false }
     let at = IPv4Field.minimumLength + options
     let longest = min(576, mtu(way))
-    let quoted = min(passage.headers.end, longest - at - ICMPField.headerLength)
-    guard quoted >= 0 else { return false }
+    let room = longest - at - ICMPField.headerLength
+    // More than a header must fit.
+    guard room > IPv4Field.minimumLength else { return false }
+    let quoted = min(passage.headers.end, room)
     answer.resize(to: at + ICMPField.headerLength + quoted)
     // Precedence 6, internetwork control (RFC 1812 4.3.2.5); the type of service is the packet's.
     startIPv4(
@@ -272,7 +274,7 @@ extension Firewall {
       let route = host.routing.lookup(source, .ipv6, through: interface)
       return route?.type == .unicast || route?.type == .local ? route : nil
     }
-    if let route = host.routing.lookup(source, family)?.anycastIsLocal {
+    if let route = host.routing.lookup(source, family) {
       switch route.type {
       case .local: return route
       case .unicast:
@@ -301,6 +303,15 @@ extension Firewall {
     return wayBack(passage, to: destination)
   }
 
+  /// Whether a packet was sent to the host: a link-local address is one of the link it came by.
+  private func isOwn(_ address: IPAddress, _ passage: Passage) -> Bool {
+    let family = passage.headers.family
+    guard family == .ipv6, HostConfiguration.isLinkLocal(address),
+      let interface = index(passage.arrival.interface)
+    else { return host.isLocal(address, family) }
+    return host.routing.lookup(address, .ipv6, through: interface)?.type == .local
+  }
+
   private func mtu(_ way: RouteResult) -> Int {
     let device = way.interface.map { host.interfaces[$0].mtu } ?? .max
     return way.mtu.map { min($0, device) } ?? device
@@ -313,7 +324,7 @@ extension Firewall {
   ) -> IPAddress? {
     let family = passage.headers.family
     let headers = passage.headers
-    if !passage.options.isSourceRouted, host.isLocal(headers.destination, family) {
+    if !passage.options.isSourceRouted, isOwn(headers.destination, passage) {
       return headers.destination
     }
     if family == .ipv6, let preferred = way.preferredSource { return preferred }

@@ -198,6 +198,15 @@ struct IPv4Options: BitwiseCopyable {
     return recordRoute + Int(packet.uint8(at: recordRoute + OptionKind.pointer)) - 5
   }
 
+  /// Where the host has written its address before the time in a timestamp; nil if it has not.
+  func ownPlaceInTimestamp(_ packet: borrowing PacketBuffer) -> Int? {
+    guard isInTimestamp,
+      packet.uint8(at: timestamp + OptionKind.overflowAndFlag) & 0xf
+        == TimestampFlag.addressAndTime
+    else { return nil }
+    return timestamp + Int(packet.uint8(at: timestamp + OptionKind.pointer)) - 9
+  }
+
   // MARK: Answers
 
   /// Puts the options of `packet` behind the fixed header of an ICMP answer to it: the answer takes up

@@ -43,6 +43,9 @@ extension IPv4Options {
     packet.store32(hop.ipv4, at: IPv4Field.destination)
     if let address { packet.store32(address.ipv4, at: sourceRoute + pointer - 1) }
     packet.store8(UInt8(truncatingIfNeeded: pointer + 4), at: sourceRoute + Field.pointer)
+    if let address, let place = ownPlaceInTimestamp(packet) {
+      packet.store32(address.ipv4, at: place)
+    }
     hasStaleChecksum = true
   }
 
@@ -68,17 +71,23 @@ extension IPv4Options {
   func echoSourceRoute(
     _ packet: borrowing PacketBuffer, into answer: inout PacketBuffer, at end: Int
   ) -> Int {
-    let hops = recordedHops(packet)
+    var hops = recordedHops(packet)
     guard hops > 0 else { return 0 }
+    // The first hop was the sender itself: it need not stand there twice.
+    let source = packet.uint32(at: IPv4Field.source)
+    let isSenderFirst = packet.uint32(at: sourceRoute + Field.firstHop - 1) == source
+    if isSenderFirst && hops == 1 { return 0 }
+    let last = hops
+    if isSenderFirst { hops -= 1 }
     answer.store8(packet.uint8(at: sourceRoute), at: end)
     answer.store8(UInt8(3 + 4 * hops), at: end + Field.length)
     answer.store8(UInt8(Field.firstHop), at: end + Field.pointer)
     var at = end + 3
-    for hop in stride(from: hops - 1, to: 0, by: -1) {
+    for hop in stride(from: last - 1, to: 0, by: -1) {
       answer.store32(packet.uint32(at: sourceRoute + Field.firstHop * hop - 1), at: at)
       at += 4
     }
-    answer.store32(packet.uint32(at: IPv4Field.source), at: at)
+    if !isSenderFirst { answer.store32(source, at: at) }
     return 3 + 4 * hops
   }
 }

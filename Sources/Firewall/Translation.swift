@@ -94,7 +94,7 @@ extension Firewall {
       range = natRange(number, passage)
     case .masquerade(let number):
       // A packet without a source is the host's own search for one.
-      guard passage.headers.source != .any else { break }
+      guard passage.headers.source != .any || passage.headers.family == .ipv6 else { break }
       range = natRange(number, passage)
       guard let address = masqueradeAddress(passage) else {
         return lacksAddress(kind, &passage)

@@ -96,7 +96,9 @@
     }
 
     private static func isOwnBroadcast(_ packet: [UInt8]) -> Bool {
-      guard packet.count >= 20, packet[0] >> 4 == 4 else { return false }
+      guard packet.count >= 20, packet[0] >> 4 == 4, packet[9] == IPProtocolNumber.icmp else {
+        return false
+      }
       let source = IPAddress(ipv4: packet.rawSpan.uint32(at: IPv4Field.source))
       return Network.isOwn(source, .ipv4) && isBroadcast(packet)
     }

@@ -142,8 +142,11 @@
     }
 
     private static func isSettled(_ host: HostConfiguration) -> Bool {
-      host.interfaces.allSatisfy { interface in
-        interface.addresses.allSatisfy { host.isLocal($0.address, $0.family) && !$0.isTentative }
+      host.interfaces.indices.allSatisfy { index in
+        host.interfaces[index].addresses.allSatisfy {
+          host.routing.lookup($0.address, $0.family, through: index)?.type == .local
+            && !$0.isTentative
+        }
       }
     }
 
