@@ -2,11 +2,11 @@
 //
 //   receive:  PREROUTING    raw → conntrack → mangle → nat (DNAT)
 //             route, IPv4 options
-//                           ├─ for this host:  INPUT    mangle → filter → nat (SNAT) → confirm
+//                           ├─ for this host:  INPUT    mangle → filter → nat (SNAT) → security → help → confirm
 //                           └─ for another:    TTL, MTU, redirect
-//                                              FORWARD      mangle → filter
-//                                              POSTROUTING  mangle → nat (SNAT) → confirm
-//   send:     OUTPUT        raw → conntrack → mangle → nat (DNAT) → filter, then POSTROUTING
+//                                              FORWARD      mangle → filter → security
+//                                              POSTROUTING  mangle → nat (SNAT) → help → confirm
+//   send:     OUTPUT        raw → conntrack → mangle → nat (DNAT) → filter → security, then POSTROUTING
 //             to the host itself: over the loopback, PREROUTING and INPUT (`Loopback.swift`)
 //
 // Every step either lets the packet on or ends its way, with the reason in `passage.outcome`.
@@ -75,7 +75,8 @@ extension Firewall {
       // FORWARD
       passage.outcome.hook = .forward
       guard case .on = ask(.mangle, .forward, &packet, &passage, &observer),
-        case .on = ask(.filter, .forward, &packet, &passage, &observer)
+        case .on = ask(.filter, .forward, &packet, &passage, &observer),
+        case .on = ask(.security, .forward, &packet, &passage, &observer)
       else { return end(&packet, &passage, &sink, &observer) }
       fillOptions(&packet, &passage)
       return postrouting(&packet, &passage, &sink, &observer)
@@ -129,7 +130,8 @@ extension Firewall {
       case .on = passage.isAttached ? .on : track(packet.bytes, &passage, .output),
       case .on = ask(.mangle, .output, &packet, &passage, &observer),
       case .on = translate(.destination, .output, &packet, &passage, &observer),
-      case .on = ask(.filter, .output, &packet, &passage, &observer)
+      case .on = ask(.filter, .output, &packet, &passage, &observer),
+      case .on = ask(.security, .output, &packet, &passage, &observer)
     else { return end(&packet, &passage, &sink, &observer) }
     if let route = passage.newRoute {
       passage.context.outInterface = .none
@@ -148,7 +150,9 @@ extension Firewall {
     passage.isForHost = true
     guard case .on = ask(.mangle, .input, &packet, &passage, &observer),
       case .on = ask(.filter, .input, &packet, &passage, &observer),
-      case .on = translate(.source, .input, &packet, &passage, &observer)
+      case .on = translate(.source, .input, &packet, &passage, &observer),
+      case .on = ask(.security, .input, &packet, &passage, &observer),
+      case .on = help(&packet, &passage)
     else { return end(&packet, &passage, &sink, &observer) }
     passage.outcome.verdict = .accept
     return end(&packet, &passage, &sink, &observer)
@@ -163,7 +167,8 @@ extension Firewall {
   ) -> PacketOutcome {
     passage.context.inInterface = .none
     guard case .on = ask(.mangle, .postrouting, &packet, &passage, &observer),
-      case .on = translate(.source, .postrouting, &packet, &passage, &observer)
+      case .on = translate(.source, .postrouting, &packet, &passage, &observer),
+      case .on = help(&packet, &passage)
     else { return end(&packet, &passage, &sink, &observer) }
     passage.outcome.verdict = .accept
     return end(&packet, &passage, &sink, &observer)
@@ -263,7 +268,6 @@ extension Firewall {
     let family = passage.headers.family
     readForRules(packet.bytes, &passage)
     observer.willAsk(table, chain, family)
-    let markBefore = passage.context.connectionMark
     var verdict =
       family == .ipv4
       ? ipv4Rules.evaluate(
@@ -275,8 +279,11 @@ extension Firewall {
       verdict.isMalformed = true
     }
     observer.decided(table, chain, verdict)
-    if passage.context.connectionMark != markBefore && !passage.tracking.connection.isNone {
-      tracker.setMark(passage.tracking.connection, passage.context.connectionMark)
+    if passage.context.hasNewConnectionMark {
+      passage.context.hasNewConnectionMark = false
+      if !passage.tracking.connection.isNone {
+        tracker.setMark(passage.tracking.connection, passage.context.connectionMark)
+      }
     }
     return verdict
   }
@@ -291,12 +298,20 @@ extension Firewall {
       joinTransportHeader(&passage)
       return .on
     }
+    var template = TrackingTemplate()
+    if passage.context.trackingOptions >= 0 {
+      template =
+        passage.headers.family == .ipv4
+        ? ipv4Rules.template(passage.context) : ipv6Rules.template(passage.context)
+    }
     passage.tracking = tracker.track(
-      bytes, passage.headers, hook: passage.arrival.isFilledUp ? .output : hook)
+      bytes, passage.headers, hook: passage.arrival.isFilledUp ? .output : hook,
+      template: template)
     if passage.tracking.mustDrop {
       passage.outcome.reason = .tableFull
       return .stop
     }
+    if passage.tracking.isUnconfirmed { begin(&passage) }
     showConnection(&passage)
     joinTransportHeader(&passage)
     return .on
@@ -315,6 +330,10 @@ extension Firewall {
     if uses.contains(.connectionTuples) {
       passage.context.originalTuple = tracker.tuple(connection, .original)
       passage.context.replyTuple = tracker.tuple(connection, .reply)
+    }
+    if uses.contains(.masterHelper) {
+      passage.context.masterHelper =
+        tracker.master(of: connection).map { tracker.helper(of: $0) } ?? .none
     }
     if uses.contains(.connectionTimeout) {
       // Before it is confirmed, a connection's time does not run.

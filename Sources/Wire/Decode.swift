@@ -51,7 +51,10 @@ public struct PacketHeaders: BitwiseCopyable, Sendable {
 
   /// The end of the IP packet in the buffer, by its total length; bytes beyond are link padding.
   @inlinable @inline(__always)
-  public var end: Int { Int(storedEnd) }
+  public var end: Int {
+    get { Int(storedEnd) }
+    set { storedEnd = Int32(truncatingIfNeeded: newValue) }
+  }
 
   /// The packet has been made longer behind its network header; its length field says so already.
   public mutating func grow(by bytes: Int) {

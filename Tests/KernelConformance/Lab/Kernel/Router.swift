@@ -98,6 +98,7 @@
       if !lines.isEmpty {
         try Command.run(["ip", "-batch", "-"], input: lines.joined(separator: "\n") + "\n")
       }
+      try KernelPolicies.add(LabPolicies.all)
       let log = try KernelLog()
       try Command.run(["nft", "-f", "-"], input: KernelLog.rules)
       let indexes = try Dictionary(
@@ -123,7 +124,9 @@
         try Command.run(words, mayFail: name == "sysctl.conf").write(
           to: folder.appending(path: name), atomically: false, encoding: .utf8)
       }
-      return try HostSnapshot(folder: folder.path).configuration
+      var host = try HostSnapshot(folder: folder.path).configuration
+      host.timeoutPolicies = LabPolicies.all
+      return host
     }
 
     // MARK: Settings and rules
@@ -150,6 +153,19 @@
       }
     }
 
+    /// The machine as it is now.
+    func snapshot() throws -> HostConfiguration { try System.inside(inside, Router.takeSnapshot) }
+
+    /// Changes it, by arguments of `ip`; what a link that was down has forgotten of its neighbours is
+    /// told again.
+    func change(_ words: String) throws {
+      try System.inside(inside) {
+        try Command.run(["ip"] + words.split(separator: " ").map(String.init))
+        try Command.run(
+          ["ip", "-force", "-batch", "-"], input: Network.neighbours, mayFail: true)
+      }
+    }
+
     func sysctl(_ name: String) throws -> String {
       let path = "/proc/sys/" + name.replacingOccurrences(of: ".", with: "/")
       return try System.inside(inside) {
@@ -165,7 +181,7 @@
     func setRules(_ text: String, _ family: AddressFamily, removingOld: Bool) throws {
       var removal = ""
       for family in ["ip", "ip6"] {
-        for name in ["raw", "mangle", "nat", "filter"] {
+        for name in ["raw", "mangle", "nat", "filter", "security"] {
           removal += "table \(family) \(name)\ndelete table \(family) \(name)\n"
         }
       }
