@@ -16,6 +16,25 @@ enum HelpersGenerator {
       test.sysctls.append(
         ConformanceCase.Sysctl(name: "net.netfilter.nf_conntrack_tcp_be_liberal", value: "1"))
     }
+    if chooser.chance(8) {
+      // Wrong checksums are believed, and put right in what is written anew.
+      test.sysctls.append(
+        ConformanceCase.Sysctl(name: "net.netfilter.nf_conntrack_checksum", value: "0"))
+    }
+    defer {
+      for at in test.steps.indices where chooser.chance(2) {
+        switch test.steps[at].kind {
+        case .tcp(var tcp):
+          tcp.hasBadChecksum = true
+          test.steps[at].kind = .tcp(tcp)
+        case .udp(var udp):
+          udp.checksum = chooser.of([.bad, .absent])
+          test.steps[at].kind = .udp(udp)
+        default: break
+        }
+        if chooser.chance(30) { test.steps[at].hopLimit = chooser.of([1, 2]) }
+      }
+    }
     if chooser.chance(75) { FTPCases.add(to: &test, &chooser, family) }
     if chooser.chance(test.flows.isEmpty ? 100 : 30) { TFTPCases.add(to: &test, &chooser, family) }
     return test
