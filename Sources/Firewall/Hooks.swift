@@ -286,8 +286,15 @@ extension Firewall {
       joinTransportHeader(&passage)
       return .on
     }
+    var template = TrackingTemplate()
+    if passage.context.trackingOptions >= 0 {
+      template =
+        passage.headers.family == .ipv4
+        ? ipv4Rules.template(passage.context) : ipv6Rules.template(passage.context)
+    }
     passage.tracking = tracker.track(
-      bytes, passage.headers, hook: passage.arrival.isFilledUp ? .output : hook)
+      bytes, passage.headers, hook: passage.arrival.isFilledUp ? .output : hook,
+      template: template)
     if passage.tracking.mustDrop {
       passage.outcome.reason = .tableFull
       return .stop

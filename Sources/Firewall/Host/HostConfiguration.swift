@@ -1,6 +1,7 @@
 // One machine as its packets meet it: interfaces with addresses, routes, settings. The firewall asks
 // it what is local, where a packet goes, and which source an answer gets.
 
+import Conntrack
 import Wire
 
 /// A machine's addresses, routes and settings, fixed for as long as it is used. Made by
@@ -12,6 +13,8 @@ public struct HostConfiguration: Sendable {
   public let settings: HostSettings
   /// Everything the settings came from; `net.netfilter.*` is for the tracker.
   public let sysctls: Sysctls
+  /// Those that `CT --timeout` may name, at most 65,534.
+  public var timeoutPolicies: [TimeoutPolicy] = []
   private var indexByName: [String: Int]
   /// For frames of no interface in particular, on a host without any: those of `conf.default`.
   let unnamedSettings: InterfaceSettings

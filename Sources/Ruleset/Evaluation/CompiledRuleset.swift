@@ -1,6 +1,7 @@
 // One family's rules in the form packets are compared with: flat arrays, no text. For the firewall,
 // which asks it, and whoever renders a verdict's rule back.
 
+import Conntrack
 import NAT
 import Wire
 
@@ -36,6 +37,7 @@ public struct CompiledRuleset: ~Copyable, Sendable {
   public let logs: [LogOptions]
   /// What CT rules say.
   public let trackingOptions: [TrackingOptions]
+  private let templates: FlatArray<CompiledTemplate>
   /// The rules these were compiled from, with the counters they had then.
   public let source: FamilyRules
 
@@ -60,11 +62,13 @@ public struct CompiledRuleset: ~Copyable, Sendable {
   ///   - tickNanoseconds: the kernel's timer tick, by which `-m limit` counts time; 4 ms is a
   ///     kernel with HZ 250.
   ///   - seed: for `-m statistic --mode random`.
+  ///   - policies: those that `CT --timeout` may name.
   public init(
     _ rules: FamilyRules, interfaces: InterfaceTable = InterfaceTable(),
-    tickNanoseconds: Int64 = 4_000_000, seed: UInt64 = 0
+    tickNanoseconds: Int64 = 4_000_000, seed: UInt64 = 0, policies: [TimeoutPolicy] = []
   ) throws(RulesetError) {
-    var compiler = RulesetCompiler(rules, tickNanoseconds: tickNanoseconds, seed: seed)
+    var compiler = RulesetCompiler(
+      rules, tickNanoseconds: tickNanoseconds, seed: seed, policies: policies)
     try compiler.compile()
     family = rules.family
     source = rules
@@ -72,6 +76,7 @@ public struct CompiledRuleset: ~Copyable, Sendable {
     ranges = compiler.ranges
     logs = compiler.logs
     trackingOptions = compiler.trackingOptions
+    templates = FlatArray(compiler.templates)
     self.rules = FlatArray(compiler.rules)
     tests = FlatArray(compiler.tests)
     portSpans = FlatArray(compiler.portSpans)
@@ -94,6 +99,12 @@ public struct CompiledRuleset: ~Copyable, Sendable {
   /// Whether the table has the built-in chain, so that `evaluate` would ask anything.
   @inlinable public func hasChain(_ table: TableName, _ chain: BuiltInChain) -> Bool {
     entries[Int(table.rawValue) &* 5 &+ Int(chain.rawValue)] >= 0
+  }
+
+  /// What tracking is to do with a packet by the CT rule it met; `context.trackingOptions` must be
+  /// that rule's. A zone by mark is that of the mark the packet has now.
+  public func template(_ context: MatchContext) -> TrackingTemplate {
+    templates[Int(context.trackingOptions)].template(mark: context.mark)
   }
 
   /// Learns the interfaces registered since the last call. Must be called before a packet carries

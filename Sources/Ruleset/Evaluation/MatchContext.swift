@@ -84,7 +84,7 @@ public struct MatchContext: Sendable, BitwiseCopyable {
   /// Set by CT --notrack and NOTRACK: connection tracking leaves this packet alone. `ctState` is
   /// then `.untracked`.
   public var isNotTracked = false
-  /// Set by CT with other options: the index of the last one in `CompiledRuleset.trackingOptions`,
+  /// Set by CT with other options: the index of the first one in `CompiledRuleset.trackingOptions`,
   /// or -1.
   public var trackingOptions: Int32 = -1
   /// Set by TCPMSS: the MSS a SYN may at most announce; `.max` where no rule asked.

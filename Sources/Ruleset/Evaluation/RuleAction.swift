@@ -91,11 +91,5 @@ public struct TrackingOptions: Hashable, Sendable {
   public var events: [String]?
   public var expectationEvents: [String]?
 
-  public enum ZoneDirection: Hashable, Sendable {
-    case both
-    case original
-    case reply
-  }
-
   public init() {}
 }

@@ -2,11 +2,10 @@
 // so rather than give a wrong answer.
 
 extension Ruleset {
-  /// The rules whose target the firewall does not act on yet: CT with anything but `--notrack` and the
-  /// helpers that Weir has.
-  /// O(rules).
+  /// The rules whose target the firewall does not act on yet: CT with masks of expectations' events, or
+  /// a helper that Weir has not. O(rules).
   public var unheeded: [IgnoredRule] {
-    let words = ["--zone", "--timeout", "--ctevents", "--expevents"]
+    let words = ["--expevents"]
     var found: [IgnoredRule] = []
     for rules in [ipv4, ipv6] {
       for table in rules.tables where table.name == .raw {

@@ -82,6 +82,10 @@ struct EngineSide: ~Copyable {
       }
     }
     answer.emissions = emissions(leaving) + leaving.delivered
+    // A connection that clashes goes when it is to be confirmed: in IPv4, behind the probe.
+    if outcome.hook == .input && outcome.reason == .clash && family == .ipv4 {
+      answer.emissions.append(Emission(port: .host, bytes: packet.bytes.array))
+    }
     answer.sort()
     answer.reason = "\(outcome.verdict.name)"
     if let hook = outcome.hook { answer.reason += " in \(hook.name)" }
@@ -132,14 +136,18 @@ struct EngineSide: ~Copyable {
   }
 
   /// What else is remembered of the connection of a tuple.
-  func details(_ tuple: Tuple) -> ProtocolDetails { firewall.tracker.protocolDetails(tuple) }
+  func details(_ connection: Connection) -> ProtocolDetails {
+    firewall.tracker.protocolDetails(
+      connection.original,
+      zone: TrackingZone(id: connection.zone, direction: connection.zoneDirection))
+  }
 
   /// Takes over a binding that the kernel chose.
   mutating func rebind(_ connection: Connection) -> Bool {
     firewall.tracker.rebind(
       connection.original, reply: connection.reply,
       status: connection.status.intersection([.sourceNAT, .destinationNAT]),
-      zone: connection.zone)
+      zone: TrackingZone(id: connection.zone, direction: connection.zoneDirection))
   }
 
   /// The rules with their counters.

@@ -130,22 +130,26 @@
     ) throws -> [Finding] {
       var findings = comparison.findings(
         kernel: kernelAnswer, engine: engineAnswer, sent: sent)
-      var known: Set<Tuple> = []
+      var known: Set<ZonedTuple> = []
       for connection in table {
-        let tuple = connection.original
-        var entry = try kernel.router.table.entry(tuple)
-        if entry?.original != tuple { entry = nil }
+        let key = ZonedTuple(connection.original, of: connection)
+        var entry = try kernel.router.table.entry(key.tuple, zone: key.zone)
+        var details = kernel.router.table.details
+        if let other = entry, other.original != key.tuple {
+          // In zones of one direction a tuple may be another entry's too, in the other direction.
+          entry = try kernel.router.table.all().first {
+            ZonedTuple($0.original, of: $0) == key
+          }
+          details = engine.details(connection)
+        }
         if let entry {
-          known.insert(entry.original)
-          kernel.met.insert(entry.original)
-          let both = (
-            kernel: kernel.router.table.details, engine: engine.details(connection.original)
-          )
-          if both.kernel != both.engine {
+          known.insert(ZonedTuple(entry.original, of: entry))
+          kernel.met.insert(ZonedTuple(entry.original, of: entry))
+          let mine = engine.details(connection)
+          if details != mine {
             findings.append(
               Finding(
-                kind: .details,
-                lines: ["details: kernel \(both.kernel)", "         Weir   \(both.engine)"]))
+                kind: .details, lines: ["details: kernel \(details)", "         Weir   \(mine)"]))
           }
         }
         if let finding = comparison.finding(kernel: entry, engine: connection) {
@@ -154,7 +158,8 @@
       }
       // The count may include entries that are over; the list does not.
       if try kernel.router.table.count() != table.count {
-        for entry in try kernel.router.table.all() where !known.contains(entry.original) {
+        for entry in try kernel.router.table.all()
+        where !known.contains(ZonedTuple(entry.original, of: entry)) {
           findings.append(
             Finding(
               kind: .table,
@@ -214,7 +219,8 @@
       _ comparison: inout Comparison, _ engine: inout EngineSide, _ table: inout [Connection]
     ) throws {
       for connection in table where comparison.renaming.isUnsettled(connection) {
-        guard let entry = try kernel.router.table.entry(connection.original),
+        let key = ZonedTuple(connection.original, of: connection)
+        guard let entry = try kernel.router.table.entry(key.tuple, zone: key.zone),
           let choice = comparison.renaming.choiceToTakeOver(
             kernel: entry, engine: connection, table: table)
         else { continue }

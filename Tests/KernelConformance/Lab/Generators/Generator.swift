@@ -74,6 +74,12 @@ struct CaseGenerator: Sendable {
     CaseGenerator(name: "messages", about: "ICMP and ICMPv6 messages of every type") {
       MessagesGenerator.make(&$0, $1)
     },
+    CaseGenerator(name: "zones", about: "zones of one direction or both, NAT within and across") {
+      ZonesGenerator.zones(&$0, $1)
+    },
+    CaseGenerator(name: "templates", about: "CT: timeout policies, events, untracked packets") {
+      ZonesGenerator.templates(&$0, $1)
+    },
   ]
 
   /// The case of a number: the same for the same seed, whatever was run before.

@@ -23,6 +23,17 @@
     }
   }
 
+  /// What tells an entry from all others: its original tuple, and the zone it has there.
+  struct ZonedTuple: Hashable {
+    var tuple: Tuple
+    var zone: UInt16
+
+    init(_ tuple: Tuple, of connection: Connection) {
+      self.tuple = tuple
+      zone = TrackingZone(id: connection.zone, direction: connection.zoneDirection)[.original]
+    }
+  }
+
   final class KernelSide {
     let router: Router
     /// Those the last case has changed, and what they were.
@@ -31,7 +42,7 @@
     private var tablesNow: Set<Substring> = []
     private var family = AddressFamily.ipv4
     /// Entries seen since the table was last emptied.
-    var met: Set<Tuple> = []
+    var met: Set<ZonedTuple> = []
 
     init(_ router: Router) { self.router = router }
 
@@ -57,7 +68,7 @@
       }
       rulesNow = text
       // To take out those known is quick; to take out all, the kernel looks through everybody's.
-      for tuple in met { try router.table.delete(tuple) }
+      for entry in met { try router.table.delete(entry.tuple, zone: entry.zone) }
       met = []
       if try router.table.count() > 0 { try router.table.flush() }
       _ = try router.receive()

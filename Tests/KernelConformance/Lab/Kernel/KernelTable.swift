@@ -27,10 +27,11 @@
       try System.bind(socket, [16, 0] + [UInt8](repeating: 0, count: 10))
     }
 
-    /// The entry one of whose tuples this is; nil where there is none.
-    func entry(_ tuple: Tuple) throws -> Connection? {
+    /// The entry one of whose tuples this is, in a zone; nil where there is none.
+    func entry(_ tuple: Tuple, zone: UInt16) throws -> Connection? {
       var attributes = NetlinkBuilder()
       attributes.nest(1) { KernelTable.add(tuple, to: &$0) }
+      if zone != 0 { attributes.add(18, [UInt8(zone >> 8), UInt8(truncatingIfNeeded: zone)]) }
       try System.send(
         socket,
         NetlinkBuilder.message(
@@ -43,9 +44,10 @@
     }
 
     /// Takes an entry out; nothing happens where it is not there.
-    func delete(_ tuple: Tuple) throws {
+    func delete(_ tuple: Tuple, zone: UInt16) throws {
       var attributes = NetlinkBuilder()
       attributes.nest(1) { KernelTable.add(tuple, to: &$0) }
+      if zone != 0 { attributes.add(18, [UInt8(zone >> 8), UInt8(truncatingIfNeeded: zone)]) }
       try System.send(
         socket,
         NetlinkBuilder.message(

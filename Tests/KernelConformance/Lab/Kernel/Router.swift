@@ -98,6 +98,7 @@
       if !lines.isEmpty {
         try Command.run(["ip", "-batch", "-"], input: lines.joined(separator: "\n") + "\n")
       }
+      try KernelPolicies.add(LabPolicies.all)
       let log = try KernelLog()
       try Command.run(["nft", "-f", "-"], input: KernelLog.rules)
       let indexes = try Dictionary(
@@ -123,7 +124,9 @@
         try Command.run(words, mayFail: name == "sysctl.conf").write(
           to: folder.appending(path: name), atomically: false, encoding: .utf8)
       }
-      return try HostSnapshot(folder: folder.path).configuration
+      var host = try HostSnapshot(folder: folder.path).configuration
+      host.timeoutPolicies = LabPolicies.all
+      return host
     }
 
     // MARK: Settings and rules
