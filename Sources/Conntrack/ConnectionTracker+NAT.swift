@@ -43,7 +43,6 @@ extension ConnectionTracker {
   public func mark(_ number: ConnectionNumber) -> UInt32 { table.records[number.index].mark }
 
   public func setMark(_ number: ConnectionNumber, _ mark: UInt32) {
-    if table.records[number.index].mark == mark { return }
     table.records[number.index].mark = mark
     note(number.index, .mark)
   }
@@ -74,6 +73,24 @@ extension ConnectionTracker {
 
   public func setMasqueradeInterface(_ number: ConnectionNumber, _ interface: Int) {
     table.records[number.index].masqueradeInterface = UInt16(clamping: interface + 1)
+  }
+
+  /// Ends the connections that MASQUERADE bound on an interface.
+  /// - Parameter address: only those bound to this one; nil: all.
+  /// - Complexity: O(connections).
+  public mutating func forgetMasqueraded(
+    on interface: Int, as address: (IPAddress, AddressFamily)?
+  ) {
+    var gone: [Int] = []
+    table.forEachConfirmed { record in
+      guard Int(table.records[record].masqueradeInterface) == interface + 1 else { return }
+      if let (address, family) = address {
+        let reply = table.tuple(record, .reply)
+        guard reply.family == family, reply.destination == address else { return }
+      }
+      gone.append(record)
+    }
+    for record in gone { destroy(record) }
   }
 
   /// Files a connection under its original source.

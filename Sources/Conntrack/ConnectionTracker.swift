@@ -367,6 +367,13 @@ public struct ConnectionTracker: ~Copyable {
     table.records[record].status.insert(.dying)
   }
 
+  /// Ends the connection of a packet that is under way: no later packet finds it.
+  public mutating func end(_ tracking: inout Tracking) {
+    guard !tracking.connection.isNone, !tracking.isUnconfirmed, !tracking.isDying else { return }
+    kill(tracking.connection.index)
+    tracking.isDying = true
+  }
+
   /// Makes room for `tuple`: looks where the kernel would, in the eight hash buckets from its own on,
   /// for a connection that is not assured.
   private mutating func dropEarly(_ tuple: Tuple, _ zone: UInt16) -> Bool {

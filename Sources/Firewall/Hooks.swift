@@ -2,11 +2,11 @@
 //
 //   receive:  PREROUTING    raw → conntrack → mangle → nat (DNAT)
 //             route, IPv4 options
-//                           ├─ for this host:  INPUT    mangle → filter → nat (SNAT) → help → confirm
+//                           ├─ for this host:  INPUT    mangle → filter → nat (SNAT) → security → help → confirm
 //                           └─ for another:    TTL, MTU, redirect
-//                                              FORWARD      mangle → filter
+//                                              FORWARD      mangle → filter → security
 //                                              POSTROUTING  mangle → nat (SNAT) → help → confirm
-//   send:     OUTPUT        raw → conntrack → mangle → nat (DNAT) → filter, then POSTROUTING
+//   send:     OUTPUT        raw → conntrack → mangle → nat (DNAT) → filter → security, then POSTROUTING
 //             to the host itself: over the loopback, PREROUTING and INPUT (`Loopback.swift`)
 //
 // Every step either lets the packet on or ends its way, with the reason in `passage.outcome`.
@@ -74,7 +74,8 @@ extension Firewall {
       // FORWARD
       passage.outcome.hook = .forward
       guard case .on = ask(.mangle, .forward, &packet, &passage, &observer),
-        case .on = ask(.filter, .forward, &packet, &passage, &observer)
+        case .on = ask(.filter, .forward, &packet, &passage, &observer),
+        case .on = ask(.security, .forward, &packet, &passage, &observer)
       else { return end(&packet, &passage, &sink, &observer) }
       fillOptions(&packet, passage)
       return postrouting(&packet, &passage, &sink, &observer)
@@ -122,7 +123,8 @@ extension Firewall {
       case .on = passage.isAttached ? .on : track(packet.bytes, &passage, .output),
       case .on = ask(.mangle, .output, &packet, &passage, &observer),
       case .on = translate(.destination, .output, &packet, &passage, &observer),
-      case .on = ask(.filter, .output, &packet, &passage, &observer)
+      case .on = ask(.filter, .output, &packet, &passage, &observer),
+      case .on = ask(.security, .output, &packet, &passage, &observer)
     else { return end(&packet, &passage, &sink, &observer) }
     if let route = passage.newRoute {
       passage.context.outInterface = .none
@@ -142,6 +144,7 @@ extension Firewall {
     guard case .on = ask(.mangle, .input, &packet, &passage, &observer),
       case .on = ask(.filter, .input, &packet, &passage, &observer),
       case .on = translate(.source, .input, &packet, &passage, &observer),
+      case .on = ask(.security, .input, &packet, &passage, &observer),
       case .on = help(&packet, &passage)
     else { return end(&packet, &passage, &sink, &observer) }
     passage.outcome.verdict = .accept
@@ -258,7 +261,6 @@ extension Firewall {
     let family = passage.headers.family
     readForRules(packet.bytes, &passage)
     observer.willAsk(table, chain, family)
-    let markBefore = passage.context.connectionMark
     var verdict =
       family == .ipv4
       ? ipv4Rules.evaluate(
@@ -270,8 +272,11 @@ extension Firewall {
       verdict.isMalformed = true
     }
     observer.decided(table, chain, verdict)
-    if passage.context.connectionMark != markBefore && !passage.tracking.connection.isNone {
-      tracker.setMark(passage.tracking.connection, passage.context.connectionMark)
+    if passage.context.hasNewConnectionMark {
+      passage.context.hasNewConnectionMark = false
+      if !passage.tracking.connection.isNone {
+        tracker.setMark(passage.tracking.connection, passage.context.connectionMark)
+      }
     }
     return verdict
   }

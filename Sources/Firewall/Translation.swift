@@ -25,6 +25,7 @@ extension Firewall {
       let bound = tracker.masqueradeInterface(connection),
       bound != Int(passage.context.outInterface.rawValue)
     {
+      tracker.end(&passage.tracking)
       passage.outcome.reason = .masqueradeMoved
       return .stop
     }

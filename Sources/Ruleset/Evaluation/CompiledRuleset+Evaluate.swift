@@ -170,10 +170,11 @@ extension MatchContext {
       mark = (mark & ~action.a) ^ action.b
     case .setConnectionMark:
       guard hasConnection else { return }
-      connectionMark = ((connectionMark & ~action.a) ^ action.b).shifted(action.c)
+      setConnectionMark(((connectionMark & ~action.a) ^ action.b).shifted(action.c))
     case .saveMark:
       guard hasConnection else { return }
-      connectionMark = (connectionMark & ~action.a) ^ (mark & action.b).shifted(action.c)
+      setConnectionMark(
+        (connectionMark & ~action.a) ^ (mark & action.b).shifted(action.c))
     case .restoreMark:
       guard hasConnection else { return }
       mark = (mark & ~action.b) ^ (connectionMark & action.a).shifted(action.c)
@@ -195,6 +196,14 @@ extension MatchContext {
     default:
       break
     }
+  }
+}
+
+extension MatchContext {
+  private mutating func setConnectionMark(_ new: UInt32) {
+    if new == connectionMark { return }
+    connectionMark = new
+    hasNewConnectionMark = true
   }
 }
 

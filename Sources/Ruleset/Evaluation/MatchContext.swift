@@ -51,6 +51,9 @@ public struct MatchContext: Sendable, BitwiseCopyable {
   public var hasConnection = false
   /// The connection's mark; CONNMARK changes it.
   public var connectionMark: UInt32 = 0
+  /// Some CONNMARK rule changed `connectionMark`, if only to change it back: listeners hear of both.
+  /// Whoever carries the mark to the connection sets this to false again.
+  public var hasNewConnectionMark = false
   public var ctStatus: ConnectionStatus = []
   public var ctDirection: Direction = .original
   /// The helper that announced the connection. Only if `uses.masterHelper`.

@@ -114,6 +114,18 @@ struct EngineSide: ~Copyable {
     return firewall.tracker.connections()
   }
 
+  /// The router is another.
+  mutating func change(to host: HostConfiguration, at time: Int64) -> Answer {
+    var answer = Answer()
+    firewall.advance(to: time)
+    answer.expired = firewall.tracker.takeEvents()
+    answer.reason =
+      firewall.hostChanged(to: host, at: time) ? "the host changed" : "other interfaces"
+    // In which order the entries go nobody says.
+    answer.expired += firewall.tracker.takeEvents()
+    return answer
+  }
+
   /// What is expected at `time`.
   mutating func expectations(at time: Int64) -> [Expectation] {
     firewall.advance(to: time)

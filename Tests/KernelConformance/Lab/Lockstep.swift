@@ -44,7 +44,7 @@
     }
 
     func run(_ test: ConformanceCase) throws -> Run {
-      kernel = try kernels.side(test.setup)
+      kernel = try kernels.side(test.router)
       try kernel.prepare(test)
       let router = kernel.router
       let rules = test.rules.isEmpty ? "" : try router.rules(test.family)
@@ -70,6 +70,12 @@
             Exchange(
               step: number, sent: MadePacket(port: .host, bytes: []), kernel: answer,
               engine: mine, table: engine.connections(at: System.now())))
+          if findings.isEmpty { continue }
+          run.difference = Difference(step: number, findings: findings)
+          return run
+        }
+        if case .change(let words) = step.kind {
+          let findings = try change(words, number, &engine, &comparison, &run)
           if findings.isEmpty { continue }
           run.difference = Difference(step: number, findings: findings)
           return run
@@ -166,6 +172,33 @@
               lines: ["table: only the kernel has", "  kernel \(Comparison.line(entry))"]))
         }
       }
+      return findings
+    }
+
+    /// Changes the router on both sides.
+    private func change(
+      _ words: String, _ number: Int, _ engine: inout EngineSide, _ comparison: inout Comparison,
+      _ run: inout Run
+    ) throws -> [Finding] {
+      let time = System.now()
+      try kernel.router.change(words)
+      var answer = Answer()
+      try kernel.collect(&answer, nil)
+      let mine = engine.change(to: try kernel.router.snapshot(), at: time)
+      let before = comparison
+      var table = engine.connections(at: System.now())
+      var findings = try self.findings(&comparison, answer, mine, ([], []), engine, table)
+      if !findings.isEmpty {
+        // IPv6 tidies up later.
+        try kernel.wait(for: &answer, .host)
+        comparison = before
+        table = engine.connections(at: System.now())
+        findings = try self.findings(&comparison, answer, mine, ([], []), engine, table)
+      }
+      run.exchanges.append(
+        Exchange(
+          step: number, sent: MadePacket(port: .host, bytes: []), kernel: answer, engine: mine,
+          table: table))
       return findings
     }
 

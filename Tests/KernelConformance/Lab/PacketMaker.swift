@@ -166,9 +166,11 @@ struct PacketMaker {
   private func plainPacket(_ step: Step, number: Int, _ memory: SideMemory) -> MadePacket? {
     let ip = IPFields(
       hopLimit: step.hopLimit ?? 64, identification: UInt32(truncatingIfNeeded: number + 1))
-    if case .wait = step.kind { return nil }
-    if case .error(let error) = step.kind {
+    switch step.kind {
+    case .wait, .change: return nil
+    case .error(let error):
       return self.error(error, step, number, ip, memory)?.keeping(step.kept)
+    default: break
     }
     var (port, source, destination) = ends(step, memory)
     // What the router itself would have to send nobody sends in its place.
@@ -199,7 +201,7 @@ struct PacketMaker {
     case .raw(let raw):
       bytes = PacketBuilder.ip(
         from: source, to: destination, transportProtocol: raw.number, payload: raw.bytes, ip)
-    case .error, .wait: return nil
+    case .error, .wait, .change: return nil
     }
     return MadePacket(port: port, bytes: bytes).keeping(step.kept)
   }

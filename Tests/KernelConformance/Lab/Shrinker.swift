@@ -110,7 +110,7 @@
         case .message(var message):
           message.length = 0
           step.kind = .message(message)
-        case .sctp, .raw, .wait: break
+        case .sctp, .raw, .wait, .change: break
         }
       },
       { step in

@@ -11,6 +11,7 @@
 //   1 > udp length 40 id 7 piece 0-24
 //   1 > udp length 8 headers 0:0502000001000000,60:0104 edit 4:ffff cut 60 (any kind: see IPLayer.swift)
 //   wait 1500
+//   ip addr del 198.51.100.1/24 dev wan0
 
 import Conntrack
 import Wire
@@ -68,6 +69,7 @@ extension Step {
     var words: [String] = []
     switch kind {
     case .wait(let milliseconds): return "wait \(milliseconds)"
+    case .change(let words): return "ip \(words)"
     case .tcp(let tcp): words = tcp.words
     case .udp(let udp):
       words = ["udp", "length \(udp.length)"]
@@ -135,6 +137,8 @@ extension ConformanceCase {
         sysctls.append(Sysctl(name: String(words[1]), value: String(words[2])))
       case ("router", 2...): setup.append(words.dropFirst().joined(separator: " "))
       case ("rule", 3...): rules.append(words.dropFirst().joined(separator: " "))
+      case ("ip", 2...):
+        steps.append(Step(kind: .change(words.dropFirst().joined(separator: " "))))
       case ("wait", 2): steps.append(Step(kind: .wait(Int(words[1]) ?? 0)))
       case ("flow", 6), ("flow", 8):
         guard let kind = Flow.Kind(rawValue: String(words[2])),

@@ -31,6 +31,8 @@ struct Step: Hashable {
     case raw(RawStep)
     /// Milliseconds in which nothing happens.
     case wait(Int)
+    /// Arguments of `ip` that change the router: `addr del 198.51.100.1/24 dev wan0`.
+    case change(String)
   }
 
   var kind: Kind
@@ -118,6 +120,12 @@ struct ConformanceCase: Hashable {
     sysctls.filter { !$0.name.hasPrefix("net.netfilter.") }.map { "\($0.name)=\($0.value)" }
   }
 
+  /// The router the case runs on: one of its own where it is changed under way.
+  var router: [String] {
+    let changes = steps.contains { if case .change = $0.kind { true } else { false } }
+    return changes && !setup.contains("fresh") ? setup + ["fresh"] : setup
+  }
+
   /// Whether some table lacks some of its usual chains.
   var hasPartialTables: Bool { rules.contains { $0.contains(" :") && $0.contains(" ACCEPT [") } }
 
@@ -130,10 +138,10 @@ struct ConformanceCase: Hashable {
       "raw": ["PREROUTING", "OUTPUT"],
       "mangle": ["PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"],
       "nat": ["PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"],
-      "filter": ["INPUT", "FORWARD", "OUTPUT"],
+      "filter": ["INPUT", "FORWARD", "OUTPUT"], "security": ["INPUT", "FORWARD", "OUTPUT"],
     ]
     var text = ""
-    for table in ["raw", "mangle", "nat", "filter"] {
+    for table in ["raw", "mangle", "nat", "filter", "security"] {
       let mine = rules.filter { $0.hasPrefix("-t \(table)") }.map { $0.dropFirst(4 + table.count) }
       if mine.isEmpty { continue }
       text += "*\(table)\n"

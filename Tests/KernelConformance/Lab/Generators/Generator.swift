@@ -48,6 +48,9 @@ struct CaseGenerator: Sendable {
     CaseGenerator(name: "natwide", about: "NAT with all targets' options mixed, any addresses") {
       NATWideGenerator.make(&$0, $1)
     },
+    CaseGenerator(name: "natchange", about: "NAT while addresses, links and routes change") {
+      NATChangeGenerator.make(&$0, $1)
+    },
     CaseGenerator(name: "natcrowd", about: "NAT: many clients, few ports, ranges used up") {
       NATWideGenerator.crowd(&$0, $1)
     },
@@ -73,6 +76,9 @@ struct CaseGenerator: Sendable {
     },
     CaseGenerator(name: "messages", about: "ICMP and ICMPv6 messages of every type") {
       MessagesGenerator.make(&$0, $1)
+    },
+    CaseGenerator(name: "marks", about: "marks of packets and connections, chains of one's own") {
+      MarksGenerator.make(&$0, $1)
     },
     CaseGenerator(name: "zones", about: "zones of one direction or both, NAT within and across") {
       ZonesGenerator.zones(&$0, $1)

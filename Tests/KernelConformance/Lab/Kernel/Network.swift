@@ -73,6 +73,21 @@ enum Network {
     }.joined(separator: ":")
   }
 
+  /// Commands for `ip -batch`: who is known on each side.
+  static var neighbours: String {
+    var text = ""
+    for port in [Port.lan, .wan] {
+      for family in AddressFamily.allCases {
+        for number in Array(2...15) + spare + [254] + (0xfffe...0x10001) {
+          if family == .ipv4 && number > 254 { continue }
+          text += "neigh replace \(host(number, port, family).text(family)) "
+          text += "dev \(port.interface) lladdr \(macText(port.farMAC)) nud permanent\n"
+        }
+      }
+    }
+    return text
+  }
+
   /// Commands for `ip -batch`: the router's addresses, neighbours and routes.
   static func setUp() -> String {
     var text = "link set lo up\n"
@@ -81,14 +96,8 @@ enum Network {
       text += "addr add \(router(port, .ipv4).text(.ipv4))/24 dev \(name)\n"
       text += "addr add \(router(port, .ipv6).text(.ipv6))/64 dev \(name) nodad\n"
       text += "link set \(name) up\n"
-      for family in AddressFamily.allCases {
-        for number in Array(2...15) + spare + [254] + (0xfffe...0x10001) {
-          if family == .ipv4 && number > 254 { continue }
-          text += "neigh add \(host(number, port, family).text(family)) dev \(name) "
-          text += "lladdr \(macText(port.farMAC)) nud permanent\n"
-        }
-      }
     }
+    text += neighbours
     text += "route add 0.0.0.0/0 via \(host(254, .wan, .ipv4).text(.ipv4))\n"
     text += "route add ::/0 via \(host(254, .wan, .ipv6).text(.ipv6))\n"
     return text

@@ -139,6 +139,19 @@
       return host
     }
 
+    /// The machine as it is now.
+    func snapshot() throws -> HostConfiguration { try System.inside(inside, Router.takeSnapshot) }
+
+    /// Changes it, by arguments of `ip`; what a link that was down has forgotten of its neighbours is
+    /// told again.
+    func change(_ words: String) throws {
+      try System.inside(inside) {
+        try Command.run(["ip"] + words.split(separator: " ").map(String.init))
+        try Command.run(
+          ["ip", "-force", "-batch", "-"], input: Network.neighbours, mayFail: true)
+      }
+    }
+
     func sysctl(_ name: String) throws -> String {
       let path = "/proc/sys/" + name.replacingOccurrences(of: ".", with: "/")
       return try System.inside(inside) {
@@ -154,7 +167,7 @@
     func setRules(_ text: String, _ family: AddressFamily, removingOld: Bool) throws {
       var removal = ""
       for family in ["ip", "ip6"] {
-        for name in ["raw", "mangle", "nat", "filter"] {
+        for name in ["raw", "mangle", "nat", "filter", "security"] {
           removal += "table \(family) \(name)\ndelete table \(family) \(name)\n"
         }
       }
