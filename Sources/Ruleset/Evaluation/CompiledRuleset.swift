@@ -51,10 +51,18 @@ public struct CompiledRuleset: ~Copyable, Sendable {
   @usableFromInline let counters: FlatArray<RuleCounters>
   @usableFromInline let state: MatchState
   /// Rules to come back to, as numbers in `rules`.
+  /// Those of chains with an index are inverted: `candidateStack` has the places to go on from.
   @usableFromInline let stack: FlatArray<Int32>
-  @usableFromInline var patterns: InterfacePatterns
+  @usableFromInline let candidateStack: FlatArray<Candidates>
+  @usableFromInline let indexes: ChainIndexes
+  /// By protocol, the bytes a transport header needs for `PacketForm.whole`.
+  @usableFromInline let headerBytes: FlatArray<UInt32>
+  /// Of the packet being asked about.
+  @usableFromInline let keys: FlatArray<UInt32>
+  @usableFromInline private(set) var patterns: InterfacePatterns
 
-  /// Compiles. O(rules). Rules parsed by `Ruleset.parse` always compile; a ruleset made by hand
+  /// Compiles. O(rules × log rules), and more where many rules of a long chain overlap, within the
+  /// bounds of `TreeBuilder`. Rules parsed by `Ruleset.parse` always compile; a ruleset made by hand
   /// must jump only to chains that exist and must not loop.
   ///
   /// - Parameters:
@@ -70,6 +78,11 @@ public struct CompiledRuleset: ~Copyable, Sendable {
     var compiler = RulesetCompiler(
       rules, tickNanoseconds: tickNanoseconds, seed: seed, policies: policies)
     try compiler.compile()
+    patterns = InterfacePatterns(compiler.patterns)
+    patterns.learn(interfaces)
+    indexes = ChainIndexes(compiler.indexChains(patterns))
+    headerBytes = FlatArray(compiler.headerBytes)
+    keys = FlatArray([UInt32](repeating: 0, count: PacketKey.count))
     family = rules.family
     source = rules
     uses = compiler.uses
@@ -86,8 +99,7 @@ public struct CompiledRuleset: ~Copyable, Sendable {
     state = MatchState(compiler)
     // A way through chains that do not loop is at most as deep as there are chains.
     stack = FlatArray([Int32](repeating: 0, count: compiler.chains.count))
-    patterns = InterfacePatterns(compiler.patterns)
-    patterns.learn(interfaces)
+    candidateStack = FlatArray([Candidates](repeating: Candidates(), count: compiler.chains.count))
   }
 
   /// Whether the table exists: without a nat table no connection is asked for a binding.
@@ -108,7 +120,7 @@ public struct CompiledRuleset: ~Copyable, Sendable {
   }
 
   /// Learns the interfaces registered since the last call. Must be called before a packet carries
-  /// one of them; an interface not learnt matches no pattern but `+`. O(new interfaces × patterns).
+  /// one of them; an interface not learnt matches no pattern but `+`. O(interfaces).
   public mutating func learn(_ interfaces: InterfaceTable) {
     patterns.learn(interfaces)
   }
@@ -160,6 +172,8 @@ struct CompiledChain: BitwiseCopyable, Sendable {
   /// The chain's place in `FamilyRules.tables` and `Table.chains`.
   @usableFromInline var tableIndex: Int32
   @usableFromInline var chainIndex: Int32
+  /// The chain's number in `ChainIndexes`, -1 where it has none.
+  @usableFromInline var index: Int32 = -1
 
   @inlinable var end: Int32 { first &+ count }
 }

@@ -12,7 +12,7 @@ public struct RulesetCompiler {
   private(set) var rules: [CompiledRule] = []
   private(set) var tests: [RuleTest] = []
   private(set) var portSpans: [PortSpan] = []
-  private(set) var chains: [CompiledChain] = []
+  var chains: [CompiledChain] = []
   private(set) var entries = InlineArray<25, Int32>(repeating: -1)
   private(set) var counters: [RuleCounters] = []
   private(set) var patterns: [String] = []
