@@ -313,7 +313,9 @@ extension Firewall {
   }
 
   private func mtu(_ way: RouteResult) -> Int {
-    let device = way.interface.map { host.interfaces[$0].mtu } ?? .max
+    // To an address of the host's own it takes the loopback.
+    let out = way.type == .local ? host.loopback : way.interface
+    let device = out.map { host.interfaces[$0].mtu } ?? .max
     return way.mtu.map { min($0, device) } ?? device
   }
 

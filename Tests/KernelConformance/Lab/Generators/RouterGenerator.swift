@@ -68,7 +68,11 @@ enum RouterGenerator {
     for _ in 0..<chooser.of([8, 20]) {
       let flow = chooser.number(0...test.flows.count - 1)
       if chooser.chance(12) {
-        test.steps.append(DatagramGenerator.errorStep(&chooser, flow: flow, family))
+        var step = DatagramGenerator.errorStep(&chooser, flow: flow, family)
+        // Not by the router itself.
+        let port = test.flows[flow].port
+        step.ip.port = step.direction == .original ? port.other : port
+        test.steps.append(step)
         continue
       }
       var step = IPLayerGenerator.step(
