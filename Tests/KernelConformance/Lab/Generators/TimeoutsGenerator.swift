@@ -16,6 +16,15 @@ enum TimeoutsGenerator {
     "gre_timeout", "gre_timeout_stream",
   ]
 
+  /// Timeouts of protocols whose setting's name begins so, none of which ends during a case: which of
+  /// them a packet chooses shows all the same.
+  static func long(_ chooser: inout Chooser, _ protocols: String) -> [ConformanceCase.Sysctl] {
+    guard chooser.chance(35) else { return [] }
+    return names.filter { $0.hasPrefix(protocols) && chooser.chance(70) }.map {
+      .conntrack($0, chooser.of([20, 50, 100, 200, 500, 1000]))
+    }
+  }
+
   /// Some packets of a flow, now or later.
   private static func steps(
     _ chooser: inout Chooser, _ flow: Int, _ flows: [Flow], _ probes: inout [Int: TCPProbe],
