@@ -32,7 +32,7 @@ let package = Package(
     .target(name: "NAT", dependencies: ["Wire", "Conntrack"], swiftSettings: strict),
     .target(name: "Ruleset", dependencies: ["Wire", "Conntrack", "NAT"], swiftSettings: strict),
     .testTarget(
-      name: "RulesetTests", dependencies: ["Ruleset", "NAT", "Conntrack", "Wire"],
+      name: "RulesetTests", dependencies: ["RuleForge", "Ruleset", "NAT", "Conntrack", "Wire"],
       exclude: ["Recorded"], swiftSettings: strict),
     .target(
       name: "Firewall", dependencies: ["Wire", "Conntrack", "NAT", "Ruleset"],
@@ -97,6 +97,10 @@ let package = Package(
     .target(
       name: "PacketForge", dependencies: ["Wire"], path: "Tests/PacketForge",
       swiftSettings: strict),
+    // Rulesets of any size and packets for them: for tests and benchmarks.
+    .target(
+      name: "RuleForge", dependencies: ["Wire", "Conntrack", "Ruleset"],
+      path: "Tests/RuleForge", swiftSettings: strict),
     .target(
       name: "TestLab",
       dependencies: [

@@ -184,6 +184,10 @@ public struct Connection: Hashable, Sendable {
   public var labels: ConnectionLabels?
   /// The name of the helper that watches this connection (`ftp`).
   public var helperName: String?
+  /// The original tuple of the connection whose helper announced this one.
+  public var master: Tuple?
+  /// How many hold on to the entry (`use=`): the table, and every connection its helper announced.
+  public var useCount: UInt32 = 1
   /// The security context in text (`system_u:object_r:...`), present only under such a module.
   public var securityContext: String?
 

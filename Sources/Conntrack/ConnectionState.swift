@@ -40,6 +40,8 @@ public struct ConnectionStatus: OptionSet, Hashable, Sendable, BitwiseCopyable {
   @inlinable public static var sourceNAT: Self { .init(rawValue: 1 << 4) }
   /// The destination of original packets is rewritten.
   @inlinable public static var destinationNAT: Self { .init(rawValue: 1 << 5) }
+  /// NAT has changed the length of what it carries, so sequence numbers are moved.
+  @inlinable public static var sequenceAdjusted: Self { .init(rawValue: 1 << 6) }
   /// The nat table's source half has been asked.
   @inlinable public static var sourceNATDone: Self { .init(rawValue: 1 << 7) }
   /// The nat table's destination half has been asked.
@@ -48,4 +50,6 @@ public struct ConnectionStatus: OptionSet, Hashable, Sendable, BitwiseCopyable {
   @inlinable public static var dying: Self { .init(rawValue: 1 << 9) }
   /// The timeout does not change with traffic.
   @inlinable public static var fixedTimeout: Self { .init(rawValue: 1 << 10) }
+  /// A rule gave it a helper.
+  @inlinable public static var helper: Self { .init(rawValue: 1 << 13) }
 }

@@ -11,6 +11,11 @@ struct ConnectionTable: ~Copyable {
   let wide: FlatArray<WideAddresses>
   let counters: FlatArray<CounterPair>
   let timestamps: FlatArray<Timestamps>
+  let templates: FlatArray<TemplateRecord>
+  let helpers: FlatArray<HelperRecord>
+  let kin: FlatArray<Kinship>
+  let shifts: FlatArray<SequenceShifts>
+  var expectations: ExpectationTable
   let index: TableIndex
   let hash: TupleHash
   var wheel = TimerWheel()
@@ -24,15 +29,25 @@ struct ConnectionTable: ~Copyable {
   /// Head of the list of freed records, plus one; 0: empty.
   private var freeHead: UInt32 = 0
   private var nextID: UInt32 = 1
+  /// Whether any connection ever had a zone of one direction only.
+  private var hasZonesOfOneDirection = false
 
-  /// - Parameter capacity: how many connections at most, 1 to 2^30.
-  init(capacity: Int, seed: inout SeededGenerator) {
+  /// - Parameters:
+  ///   - capacity: how many connections at most, 1 to 2^30.
+  ///   - expectations: how many expectations at most, 0 to 2^30.
+  init(capacity: Int, expectations: Int, seed: inout SeededGenerator) {
     precondition(capacity > 0 && capacity <= 1 << 30)
+    precondition(expectations >= 0 && expectations <= 1 << 30)
     self.capacity = capacity
     records = FlatArray(count: capacity)
     wide = FlatArray(count: capacity)
     counters = FlatArray(count: capacity)
     timestamps = FlatArray(count: capacity)
+    templates = FlatArray(count: capacity)
+    helpers = FlatArray(count: capacity)
+    kin = FlatArray(count: capacity)
+    shifts = FlatArray(count: capacity)
+    self.expectations = ExpectationTable(capacity: expectations)
     index = TableIndex(entries: 2 * capacity)
     hash = TupleHash(seed: &seed)
     sources = SourceIndex(capacity: capacity)
@@ -90,25 +105,56 @@ struct ConnectionTable: ~Copyable {
     }
   }
 
+  /// A record's zone.
+  @inline(__always)
+  func zone(_ record: Int) -> TrackingZone {
+    TrackingZone(id: records[record].zone, direction: records[record].zoneDirection)
+  }
+
+  /// A tuple's hash, by its connection's zone in that direction.
+  func hash(_ record: Int, _ direction: Direction) -> UInt64 {
+    hash(tuple(record, direction), zone: zone(record)[direction])
+  }
+
   @inline(__always)
   private func holds(_ reference: IndexReference, _ wanted: Tuple, _ zone: UInt16) -> Bool {
     let record = reference.record
-    return records[record].zone == zone && tuple(record, reference.direction) == wanted
+    return self.zone(record)[reference.direction] == zone
+      && tuple(record, reference.direction) == wanted
   }
 
   // MARK: Finding
 
-  /// The confirmed connection that has `tuple` in one of its directions, expired or not.
+  /// The confirmed connection that has `tuple` in one of its directions, expired or not, and is in
+  /// the same zone there. Zones of one direction may let several have it: of these the newest.
   /// - Complexity: O(1) expected.
   @inline(__always)
-  func find(_ tuple: Tuple, zone: UInt16) -> IndexReference? {
-    index.find(hash(tuple, zone: zone)) { holds($0, tuple, zone) }
+  func find(_ tuple: Tuple, zone: TrackingZone) -> IndexReference? {
+    if !hasZonesOfOneDirection && zone.direction == .both {
+      return index.find(hash(tuple, zone: zone.id)) { holds($0, tuple, zone.id) }
+    }
+    if zone.direction == .both { return find(tuple, filedIn: zone.id, zone: zone) }
+    return find(tuple, filedIn: zone[.original], zone: zone)
+      ?? find(tuple, filedIn: zone[.reply], zone: zone)
+  }
+
+  /// The same among those that are filed under one zone number, as the new connection of a packet
+  /// in `zone` would be in one direction.
+  func find(_ tuple: Tuple, filedIn number: UInt16, zone: TrackingZone) -> IndexReference? {
+    var newest: IndexReference?
+    _ = index.find(hash(tuple, zone: number)) {
+      guard zone[$0.direction] == number, holds($0, tuple, number) else { return false }
+      if let old = newest, records[old.record].id > records[$0.record].id { return false }
+      newest = $0
+      return !hasZonesOfOneDirection
+    }
+    return newest
   }
 
   // MARK: Life of a record
 
   /// Takes a record for a new, unconfirmed connection. Nil when the table is full.
-  mutating func allocate(original: Tuple, reply: Tuple, zone: UInt16) -> Int? {
+  mutating func allocate(original: Tuple, reply: Tuple, zone: TrackingZone) -> Int? {
     let record: Int
     if freeHead != 0 {
       record = Int(freeHead - 1)
@@ -122,7 +168,9 @@ struct ConnectionTable: ~Copyable {
     count += 1
     records[record] = Record()
     records[record].timerSlot = TimerWheel.unarmed
-    records[record].zone = zone
+    records[record].zone = zone.id
+    records[record].zoneDirection = zone.direction
+    if zone.direction != .both { hasZonesOfOneDirection = true }
     records[record].id = nextID
     nextID &+= 1
     setTuple(record, .original, original)
@@ -133,21 +181,20 @@ struct ConnectionTable: ~Copyable {
   /// Files an unconfirmed record under both its tuples and arms its timer. False, and nothing
   /// changed, when another connection has one of the tuples.
   mutating func confirm(_ record: Int) -> Bool {
-    let zone = records[record].zone
-    let original = tuple(record, .original)
-    let reply = tuple(record, .reply)
-    let originalHash = hash(original, zone: zone)
-    let replyHash = hash(reply, zone: zone)
-    if index.find(originalHash, { holds($0, original, zone) }) != nil
-      || index.find(replyHash, { holds($0, reply, zone) }) != nil
+    let zone = zone(record)
+    let originalHash = hash(record, .original)
+    let replyHash = hash(record, .reply)
+    if find(tuple(record, .original), filedIn: zone[.original], zone: zone) != nil
+      || find(tuple(record, .reply), filedIn: zone[.reply], zone: zone) != nil
     {
       return false
     }
-    guard index.insert(originalHash, IndexReference(record: record, direction: .original)) else {
+    // What goes from an end to itself is found as its own answer, hence first under the reply tuple.
+    guard index.insert(replyHash, IndexReference(record: record, direction: .reply)) else {
       return false
     }
-    guard index.insert(replyHash, IndexReference(record: record, direction: .reply)) else {
-      index.remove(originalHash, IndexReference(record: record, direction: .original))
+    guard index.insert(originalHash, IndexReference(record: record, direction: .original)) else {
+      index.remove(replyHash, IndexReference(record: record, direction: .reply))
       return false
     }
     records[record].status.insert(.confirmed)
@@ -158,8 +205,12 @@ struct ConnectionTable: ~Copyable {
   /// Files a confirmed record under another reply tuple. False, and nothing changed, where another
   /// connection has it.
   mutating func refile(_ record: Int, reply: Tuple) -> Bool {
-    let zone = records[record].zone
-    if let holder = find(reply, zone: zone), holder.record != record { return false }
+    let zone = zone(record)[.reply]
+    if let holder = find(reply, filedIn: zone, zone: self.zone(record)),
+      holder.record != record
+    {
+      return false
+    }
     let reference = IndexReference(record: record, direction: .reply)
     let old = tuple(record, .reply)
     index.remove(hash(old, zone: zone), reference)
@@ -178,23 +229,54 @@ struct ConnectionTable: ~Copyable {
 
   /// Takes a confirmed record out of the index and off the wheel, but keeps it.
   mutating func unfile(_ record: Int) {
-    let zone = records[record].zone
-    index.remove(
-      hash(tuple(record, .original), zone: zone),
-      IndexReference(record: record, direction: .original))
-    index.remove(
-      hash(tuple(record, .reply), zone: zone), IndexReference(record: record, direction: .reply))
+    forgetExpectations(of: record)
+    for direction in Direction.allCases {
+      index.remove(
+        hash(record, direction), IndexReference(record: record, direction: direction))
+    }
     disarm(record)
   }
 
-  /// Frees a record that no tuple finds.
+  /// Frees a record that no tuple finds. One that announced others stays, out of the table, until the
+  /// last of them goes.
   mutating func release(_ record: Int) {
     precondition(records[record].family != 0, "released twice")
+    forgetExpectations(of: record)
+    if records[record].extensions.contains(.kin) {
+      if kin[record].children != 0 {
+        records[record].status.insert(.dying)
+        return
+      }
+      leave(record)
+    }
     sources.remove(record, records)
     records[record].family = 0
     records[record].next = freeHead
     freeHead = UInt32(record) + 1
     count -= 1
+  }
+
+  // MARK: Relatives
+
+  /// Makes `record` a child of `master`.
+  func join(_ record: Int, master: Int) {
+    if !records[master].extensions.contains(.kin) {
+      kin[master] = Kinship()
+      records[master].extensions.insert(.kin)
+    }
+    kin[master].children += 1
+    kin[record] = Kinship(master: UInt32(master) + 1)
+    records[record].extensions.insert(.kin)
+  }
+
+  /// Parts a child that goes from its master, which goes too if it only stayed for it.
+  private mutating func leave(_ record: Int) {
+    let link = kin[record].master
+    guard link != 0 else { return }
+    kin[record].master = 0
+    let master = Int(link - 1)
+    kin[master].children -= 1
+    if kin[master].children == 0 && records[master].status.contains(.dying) { release(master) }
   }
 
   // MARK: Timers
@@ -289,7 +371,9 @@ struct ConnectionTable: ~Copyable {
   /// Every confirmed record's number, in no particular order.
   func forEachConfirmed(_ body: (Int) -> Void) {
     for record in 0..<firstUnused
-    where records[record].family != 0 && records[record].status.contains(.confirmed) {
+    where records[record].family != 0
+      && records[record].status.intersection([.confirmed, .dying]) == .confirmed
+    {
       body(record)
     }
   }

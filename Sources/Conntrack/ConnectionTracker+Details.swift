@@ -15,8 +15,8 @@ package enum ProtocolDetails: Hashable, Sendable {
 
 extension ConnectionTracker {
   /// The details of the connection this tuple belongs to, in either direction.
-  package func protocolDetails(_ tuple: Tuple) -> ProtocolDetails {
-    guard let found = table.find(tuple, zone: 0) else { return .none }
+  package func protocolDetails(_ tuple: Tuple, zone: TrackingZone) -> ProtocolDetails {
+    guard let found = table.find(tuple, zone: zone) else { return .none }
     let record = table.records[found.record]
     switch record.protocolNumber {
     case IPProtocolNumber.tcp:

@@ -15,14 +15,22 @@ extension ConnectionTracker {
     let pending = table.records[record].pendingEvents
     if pending.isEmpty || !recordsEvents { return }
     table.records[record].pendingEvents = []
+    // A mask says whether there is anything to tell; what is told then tells all.
+    if pending.isDisjoint(with: eventMask(record)) { return }
     var connection = ConnectionTracker.connection(table, record, now: now)
-    let isNew = pending.contains(.created)
+    let isNew = !pending.isDisjoint(with: [.new, .related])
     // An update tells of the state only where that is what changed.
     if !isNew && !pending.contains(.protocolState) { connection.protocolState = .none }
     var event = ConnectionEvent(
       kind: isNew ? .new : .update, connection: connection, timeNanoseconds: now)
     event.markChanged = pending.contains(.mark)
     events.append(event)
+  }
+
+  /// What of a connection is told at all.
+  @inline(__always)
+  func eventMask(_ record: Int) -> ConnectionEventMask {
+    table.records[record].extensions.contains(.template) ? table.templates[record].events : .all
   }
 
   /// Tells listeners of a connection that a packet has left for, though the packet that `tracking`
@@ -33,7 +41,7 @@ extension ConnectionTracker {
   }
 
   mutating func tellDestroyed(_ record: Int) {
-    guard recordsEvents else { return }
+    guard recordsEvents, eventMask(record).contains(.destroy) else { return }
     events.append(ConnectionTracker.end(table, record, now: now, at: now))
   }
 
@@ -78,11 +86,20 @@ extension ConnectionTracker {
     connection.timeoutNanoseconds = max(0, stored.deadline - now)
     connection.mark = stored.mark
     connection.zone = stored.zone
+    connection.zoneDirection = stored.zoneDirection
     connection.id = stored.id
     switch stored.protocolNumber {
     case IPProtocolNumber.tcp: connection.protocolState = .tcp(stored.tcp.state)
     case IPProtocolNumber.sctp: connection.protocolState = .sctp(stored.sctp.state)
     default: break
+    }
+    if stored.extensions.contains(.helper) {
+      connection.helperName = table.helpers[record].kind.name
+    }
+    if stored.extensions.contains(.kin) {
+      connection.useCount += table.kin[record].children
+      let master = table.kin[record].master
+      if master != 0 { connection.master = table.tuple(Int(master - 1), .original) }
     }
     if stored.extensions.contains(.counters) {
       connection.originalCounters = table.counters[record].original

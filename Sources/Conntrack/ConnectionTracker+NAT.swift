@@ -24,18 +24,25 @@ extension ConnectionTracker {
 
   /// Whether a reply tuple is taken by a connection other than `number`.
   public mutating func isTaken(_ tuple: Tuple, except number: ConnectionNumber) -> Bool {
-    guard let found = findLiving(tuple, zone: zone(number)), found.record != number.index else {
+    let zone = table.zone(number.index)
+    guard let found = table.find(tuple, filedIn: zone[.reply], zone: zone),
+      isLiving(found.record), found.record != number.index
+    else { return false }
+    // The same UDP flow, begun by the other end in a zone this one does not see: no other port is
+    // looked for, and the packet goes when it is to be confirmed.
+    if tuple.protocolNumber == IPProtocolNumber.udp, found.direction == .original,
+      table.tuple(found.record, .reply) == table.tuple(number.index, .original)
+    {
       return false
     }
     statistics.found += 1
     return true
   }
 
-  public func zone(_ number: ConnectionNumber) -> UInt16 { table.records[number.index].zone }
+  public func zone(_ number: ConnectionNumber) -> TrackingZone { table.zone(number.index) }
   public func mark(_ number: ConnectionNumber) -> UInt32 { table.records[number.index].mark }
 
   public func setMark(_ number: ConnectionNumber, _ mark: UInt32) {
-    if table.records[number.index].mark == mark { return }
     table.records[number.index].mark = mark
     note(number.index, .mark)
   }
@@ -55,7 +62,7 @@ extension ConnectionTracker {
     else { return }
     if stored.tcp.state != .close { note(record, .protocolState) }
     table.records[record].tcp.state = .close
-    table.setDeadline(record, now + settings.tcpTimeoutClose)
+    table.setDeadline(record, now + timeout(record) { $0.tcpTimeoutClose })
   }
 
   /// The out interface a MASQUERADE was bound on.
@@ -68,6 +75,24 @@ extension ConnectionTracker {
     table.records[number.index].masqueradeInterface = UInt16(clamping: interface + 1)
   }
 
+  /// Ends the connections that MASQUERADE bound on an interface.
+  /// - Parameter address: only those bound to this one; nil: all.
+  /// - Complexity: O(connections).
+  public mutating func forgetMasqueraded(
+    on interface: Int, as address: (IPAddress, AddressFamily)?
+  ) {
+    var gone: [Int] = []
+    table.forEachConfirmed { record in
+      guard Int(table.records[record].masqueradeInterface) == interface + 1 else { return }
+      if let (address, family) = address {
+        let reply = table.tuple(record, .reply)
+        guard reply.family == family, reply.destination == address else { return }
+      }
+      gone.append(record)
+    }
+    for record in gone { destroy(record) }
+  }
+
   /// Files a connection under its original source.
   public func fileBySource(_ number: ConnectionNumber) {
     let tuple = table.tuple(number.index, .original)
@@ -77,7 +102,8 @@ extension ConnectionTracker {
 
   /// The translated source of another connection from the same source, if it satisfies `accept`.
   public func mappedSource(
-    of tuple: Tuple, zone: UInt16, where accept: (_ address: IPAddress, _ port: UInt16) -> Bool
+    of tuple: Tuple, zone: TrackingZone,
+    where accept: (_ address: IPAddress, _ port: UInt16) -> Bool
   ) -> (address: IPAddress, port: UInt16)? {
     var mapped: (IPAddress, UInt16)?
     _ = table.sources.first(sourceHash(tuple, zone: zone)) { record in
@@ -85,7 +111,7 @@ extension ConnectionTracker {
       guard
         original.source == tuple.source && original.sourcePort == tuple.sourcePort
           && original.protocolNumber == tuple.protocolNumber && original.family == tuple.family
-          && table.records[record].zone == zone
+          && table.zone(record)[.original] == zone[.original]
       else { return false }
       let reply = table.tuple(record, .reply)
       let port =
@@ -99,11 +125,11 @@ extension ConnectionTracker {
     return mapped
   }
 
-  private func sourceHash(_ tuple: Tuple, zone: UInt16) -> UInt64 {
+  private func sourceHash(_ tuple: Tuple, zone: TrackingZone) -> UInt64 {
     var source = tuple
     source.destination = .any
     source.destinationPort = 0
-    return table.hash(source, zone: zone)
+    return table.hash(source, zone: zone[.original])
   }
 }
 
@@ -124,7 +150,8 @@ extension ConnectionTracker {
     _ bytes: RawSpan, _ headers: PacketHeaders
   ) -> Tuple? {
     // The answer to the packet is what the table has the other direction's tuple for.
-    guard let answer = Tuple(bytes, headers)?.inverted, let found = findLiving(answer, zone: 0)
+    guard let answer = Tuple(bytes, headers)?.inverted,
+      let found = findLiving(answer, zone: TrackingZone())
     else { return nil }
     return table.tuple(found.record, found.direction.opposite)
   }
@@ -136,7 +163,7 @@ extension ConnectionTracker {
   /// - Parameter status: which ends that binding changes.
   /// - Returns: false, and nothing changed, where no connection has `original`, or another has `reply`.
   package mutating func rebind(
-    _ original: Tuple, reply: Tuple, status: ConnectionStatus, zone: UInt16 = 0
+    _ original: Tuple, reply: Tuple, status: ConnectionStatus, zone: TrackingZone
   ) -> Bool {
     guard let found = table.find(original, zone: zone), found.direction == .original else {
       return false

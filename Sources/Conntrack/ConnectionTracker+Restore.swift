@@ -12,7 +12,8 @@ extension ConnectionTracker {
   public mutating func restore(_ connection: Connection) -> Bool {
     guard
       let record = table.allocate(
-        original: connection.original, reply: connection.reply, zone: connection.zone)
+        original: connection.original, reply: connection.reply,
+        zone: TrackingZone(id: connection.zone, direction: connection.zoneDirection))
     else { return false }
     table.records[record].status = connection.status.subtracting([
       .confirmed, .sourceNAT, .destinationNAT,

@@ -13,6 +13,8 @@ public struct ConnectionTracker: ~Copyable {
   public var settings: ConntrackSettings
   public internal(set) var statistics = ConntrackStatistics()
   var table: ConnectionTable
+  /// The settings under each timeout policy.
+  private let policies: FlatArray<ConntrackSettings>
   /// The latest time seen, nanoseconds; it never goes back.
   public internal(set) var now: Int64 = 0
   public var generator: SeededGenerator
@@ -20,19 +22,33 @@ public struct ConnectionTracker: ~Copyable {
   /// Connections confirmed since the start.
   public internal(set) var created: UInt64 = 0
   /// Whether events are kept for `takeEvents`.
-  public var recordsEvents = false
+  public var recordsEvents = false {
+    didSet { table.expectations.recordsEvents = recordsEvents }
+  }
   var events: [ConnectionEvent] = []
+  /// Of the connection that began last, where an expectation had announced it.
+  public internal(set) var adoption: Adoption?
 
   /// - Parameters:
   ///   - settings: `max` fixes the capacity of the table; 0 (no limit in the kernel) counts as the
   ///     default.
   ///   - seed: every choice (hash secret, ports) comes from it.
-  public init(settings: ConntrackSettings = ConntrackSettings(), seed: UInt64) {
+  ///   - policies: what `TrackingTemplate.timeoutPolicy` counts, at most 65,534.
+  public init(
+    settings: ConntrackSettings = ConntrackSettings(), policies: [TimeoutPolicy] = [], seed: UInt64
+  ) {
+    precondition(policies.count < Int(UInt16.max))
     self.settings = settings
     var generator = SeededGenerator(seed: seed)
     let capacity = settings.max == 0 ? 262_144 : min(settings.max, 1 << 30)
-    table = ConnectionTable(capacity: Int(capacity), seed: &generator)
+    table = ConnectionTable(
+      capacity: Int(capacity), expectations: Int(min(max(settings.expectMax, 0), 1 << 20)),
+      seed: &generator)
     self.generator = generator
+    self.policies = FlatArray(count: max(policies.count, 1))
+    for (number, policy) in policies.enumerated() {
+      self.policies[number] = policy.applied(to: settings)
+    }
   }
 
   // MARK: Time
@@ -43,6 +59,7 @@ public struct ConnectionTracker: ~Copyable {
   /// Moves the clock to `time` (never back, never past `latestTime`) and expires what is due.
   public mutating func advance(to time: Int64) {
     now = max(now, min(time, ConnectionTracker.latestTime))
+    expireExpectations()
     let now = now
     // Listeners hear of every expiry before the packet after it, so not even a tick later. Others do
     // not see the difference: an expired record that is met counts as gone.
@@ -67,13 +84,14 @@ public struct ConnectionTracker: ~Copyable {
   ///   to `finish`.
   @inline(__always)
   public mutating func track(
-    _ bytes: RawSpan, _ headers: PacketHeaders, hook: TrackingHook
+    _ bytes: RawSpan, _ headers: PacketHeaders, hook: TrackingHook,
+    template: TrackingTemplate = TrackingTemplate()
   ) -> Tracking {
     let number = headers.transportProtocol
     if number == IPProtocolNumber.icmp && headers.family == .ipv4
       || number == IPProtocolNumber.icmpv6 && headers.family == .ipv6
     {
-      if case .decided(let tracking) = judgeICMP(bytes, headers, hook) {
+      if case .decided(let tracking) = judgeICMP(bytes, headers, hook, template.zone) {
         // conntrack -S counts these apart from what is wrong in other protocols.
         if tracking.state == .invalid { statistics.error += 1 }
         return tracking
@@ -87,15 +105,15 @@ public struct ConnectionTracker: ~Copyable {
     }
     // A second round only where a finished connection gave way to a new one.
     for _ in 0..<2 {
-      if let found = findLiving(tuple, zone: 0) {
+      if let found = findLiving(tuple, zone: template.zone) {
         switch trackKnown(found.record, found.direction, bytes, headers, hook) {
         case .done(let tracking): return tracking
         case .again: continue
         }
       }
-      return begin(tuple, bytes, headers, hook)
+      return begin(tuple, bytes, headers, hook, template)
     }
-    return begin(tuple, bytes, headers, hook)
+    return begin(tuple, bytes, headers, hook, template)
   }
 
   private enum Round {
@@ -139,7 +157,8 @@ public struct ConnectionTracker: ~Copyable {
 
   /// A connection that no entry knows.
   private mutating func begin(
-    _ tuple: Tuple, _ bytes: RawSpan, _ headers: PacketHeaders, _ hook: TrackingHook
+    _ tuple: Tuple, _ bytes: RawSpan, _ headers: PacketHeaders, _ hook: TrackingHook,
+    _ template: TrackingTemplate
   ) -> Tracking {
     guard let reply = tuple.inverted else {
       return invalid(
@@ -147,12 +166,23 @@ public struct ConnectionTracker: ~Copyable {
           type: UInt8(tuple.destinationPort >> 8),
           code: UInt8(truncatingIfNeeded: tuple.destinationPort)))
     }
-    if let reason = packetError(bytes, headers, hook) { return invalid(reason) }
-    if settings.max != 0 && table.count >= settings.max && !dropEarly(tuple) {
+    let announced =
+      table.expectations.isEmpty ? nil : expectation(of: tuple, zone: template.zone.id)
+    if let reason = packetError(bytes, headers, hook) {
+      // A packet that begins nothing uses up what was expected all the same.
+      if let announced {
+        table.expectations.statistics.new += 1
+        useUp(announced)
+      }
+      return invalid(reason)
+    }
+    if settings.max != 0 && table.count >= settings.max
+      && !dropEarly(tuple, template.zone[.original])
+    {
       statistics.drop += 1
       return full()
     }
-    guard let record = table.allocate(original: tuple, reply: reply, zone: 0) else {
+    guard let record = table.allocate(original: tuple, reply: reply, zone: template.zone) else {
       statistics.drop += 1
       return full()
     }
@@ -164,6 +194,8 @@ public struct ConnectionTracker: ~Copyable {
       table.timestamps[record] = Timestamps()
       table.records[record].extensions.insert(.timestamps)
     }
+    heed(template, record)
+    if let announced { adopt(record, announced) }
     var refusal: InvalidReason?
     switch tuple.protocolNumber {
     case IPProtocolNumber.tcp:
@@ -191,12 +223,23 @@ public struct ConnectionTracker: ~Copyable {
       table.release(record)
       return invalid(refusal)
     }
-    note(record, .created)
+    note(record, announced == nil ? .new : .related)
     var tracking = Tracking()
     tracking.connection = ConnectionNumber(rawValue: UInt32(record))
-    tracking.state = .new
+    tracking.state = announced == nil ? .new : .related
     tracking.isUnconfirmed = true
+    tracking.isAdopted = announced != nil
     return tracking
+  }
+
+  /// Gives a connection that begins what its template asks for.
+  @inline(__always)
+  private func heed(_ template: TrackingTemplate, _ record: Int) {
+    let events = template.events ?? (settings.events == 0 ? [] : .all)
+    if events == .all && template.timeoutPolicy == 0 { return }
+    table.templates[record] = TemplateRecord(
+      timeoutPolicy: template.timeoutPolicy, events: events)
+    table.records[record].extensions.insert(.template)
   }
 
   /// What is wrong with a packet on its own.
@@ -297,13 +340,17 @@ public struct ConnectionTracker: ~Copyable {
 
   /// The connection a tuple belongs to; one whose time is over is met here for the last time.
   @inline(__always)
-  mutating func findLiving(_ tuple: Tuple, zone: UInt16) -> IndexReference? {
+  mutating func findLiving(_ tuple: Tuple, zone: TrackingZone) -> IndexReference? {
     guard let found = table.find(tuple, zone: zone) else { return nil }
-    if table.records[found.record].deadline <= now {
-      destroy(found.record)
-      return nil
-    }
-    return found
+    return isLiving(found.record) ? found : nil
+  }
+
+  /// Whether a confirmed connection's time is not over; if it is, it goes.
+  @inline(__always)
+  mutating func isLiving(_ record: Int) -> Bool {
+    if table.records[record].deadline > now { return true }
+    destroy(record)
+    return false
   }
 
   /// Takes a confirmed connection out of the table and tells listeners.
@@ -320,10 +367,17 @@ public struct ConnectionTracker: ~Copyable {
     table.records[record].status.insert(.dying)
   }
 
+  /// Ends the connection of a packet that is under way: no later packet finds it.
+  public mutating func end(_ tracking: inout Tracking) {
+    guard !tracking.connection.isNone, !tracking.isUnconfirmed, !tracking.isDying else { return }
+    kill(tracking.connection.index)
+    tracking.isDying = true
+  }
+
   /// Makes room for `tuple`: looks where the kernel would, in the eight hash buckets from its own on,
   /// for a connection that is not assured.
-  private mutating func dropEarly(_ tuple: Tuple) -> Bool {
-    let hash = table.hash(tuple, zone: 0)
+  private mutating func dropEarly(_ tuple: Tuple, _ zone: UInt16) -> Bool {
+    let hash = table.hash(tuple, zone: zone)
     let buckets = UInt64(max(settings.buckets, 1))
     let bucket = ((hash >> 32) * buckets) >> 32
     // The hashes that fall into buckets `bucket` to `bucket + 7` of `buckets`.
@@ -333,8 +387,7 @@ public struct ConnectionTracker: ~Copyable {
     table.index.scan(from: first << 32, to: last << 32 | 0xffff_ffff) { reference in
       let candidate = reference.record
       if table.records[candidate].status.contains(.assured) { return false }
-      let place =
-        table.hash(table.tuple(candidate, reference.direction), zone: 0) >> 32
+      let place = table.hash(candidate, reference.direction) >> 32
       guard (first...last).contains(place) else { return false }
       victim = candidate
       return true
@@ -346,6 +399,17 @@ public struct ConnectionTracker: ~Copyable {
   }
 
   // MARK: What a packet changes
+
+  /// A time of `settings` or, where a rule gave the connection a policy, of that.
+  @inline(__always)
+  func timeout(
+    _ record: Int, _ choose: (borrowing ConntrackSettings) -> Int64
+  ) -> Int64 {
+    guard table.records[record].extensions.contains(.template),
+      table.templates[record].timeoutPolicy != 0
+    else { return choose(settings) }
+    return choose(policies[Int(table.templates[record].timeoutPolicy) - 1])
+  }
 
   @inline(__always)
   mutating func refresh(_ record: Int, _ direction: Direction, _ timeout: Int64, bytes: Int) {
@@ -367,7 +431,7 @@ public struct ConnectionTracker: ~Copyable {
   }
 
   @inline(__always)
-  func note(_ record: Int, _ event: PendingEvents) {
+  func note(_ record: Int, _ event: ConnectionEventMask) {
     if recordsEvents { table.records[record].pendingEvents.insert(event) }
   }
 }

@@ -3,7 +3,7 @@
 
 /// The settings of one table. Times are nanoseconds here, seconds in `sysctl` text; switches are 0
 /// or 1.
-public struct ConntrackSettings: Hashable, Sendable {
+public struct ConntrackSettings: Hashable, Sendable, BitwiseCopyable {
   public var acct: Int64 = 0
   public var checksum: Int64 = 1
   public var events: Int64 = 2
@@ -38,6 +38,8 @@ public struct ConntrackSettings: Hashable, Sendable {
   public var tcpTimeoutMaxRetransmissions: Int64 = seconds(300)
   public var tcpTimeoutSynReceived: Int64 = seconds(60)
   public var tcpTimeoutSynSent: Int64 = seconds(120)
+  /// No sysctl has it: only a timeout policy changes it.
+  public var tcpTimeoutSynSent2: Int64 = seconds(120)
   public var tcpTimeoutTimeWait: Int64 = seconds(120)
   public var tcpTimeoutUnacknowledged: Int64 = seconds(300)
   public var udpTimeout: Int64 = seconds(30)

@@ -72,23 +72,18 @@ struct TCPRecord: BitwiseCopyable {
   }
 }
 
-/// Changes of a connection since listeners last heard of it. They hear when a packet of it has come
-/// to the end of its way; one that is dropped leaves its changes for the next.
-struct PendingEvents: OptionSet, BitwiseCopyable {
-  var rawValue: UInt8
-  static var created: Self { .init(rawValue: 1 << 0) }
-  static var reply: Self { .init(rawValue: 1 << 1) }
-  static var assured: Self { .init(rawValue: 1 << 2) }
-  static var protocolState: Self { .init(rawValue: 1 << 3) }
-  static var mark: Self { .init(rawValue: 1 << 4) }
-}
-
 /// Which of the parallel arrays a record has something in.
 struct RecordExtensions: OptionSet, BitwiseCopyable {
   var rawValue: UInt8
   static var counters: Self { .init(rawValue: 1 << 0) }
   static var timestamps: Self { .init(rawValue: 1 << 1) }
   static var bySource: Self { .init(rawValue: 1 << 2) }
+  static var helper: Self { .init(rawValue: 1 << 3) }
+  /// Master or child of another connection.
+  static var kin: Self { .init(rawValue: 1 << 4) }
+  /// Sequence numbers are moved.
+  static var shifts: Self { .init(rawValue: 1 << 5) }
+  static var template: Self { .init(rawValue: 1 << 6) }
 }
 
 struct Record: BitwiseCopyable {
@@ -118,10 +113,12 @@ struct Record: BitwiseCopyable {
   var timerSlot: UInt16 = 0
   /// The out interface a MASQUERADE was bound on, plus one; 0: none.
   var masqueradeInterface: UInt16 = 0
+  /// What has changed since listeners last heard of the connection. They hear when a packet of it has
+  /// come to the end of its way; one that is dropped leaves its changes for the next.
+  var pendingEvents: ConnectionEventMask = []
   var extensions: RecordExtensions = []
-  /// What listeners have not been told of yet.
-  var pendingEvents: PendingEvents = []
-  var padding: UInt16 = 0
+  /// Which direction `zone` holds for.
+  var zoneDirection = ZoneDirection.both
 
   // Line 1.
   var tcp = TCPRecord()

@@ -12,6 +12,8 @@ public struct Tracking: Sendable, BitwiseCopyable {
   public var direction: Direction = .original
   /// The connection began with this packet and is not in the table yet.
   public var isUnconfirmed = false
+  /// The connection begins with this packet and was expected: the tracker's `adoption` tells more.
+  public var isAdopted = false
   /// The packet ended its connection: no tuple finds it any more.
   public var isDying = false
   /// The packet must be dropped (table full, or its entry could not be freed).

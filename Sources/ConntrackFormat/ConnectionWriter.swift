@@ -29,7 +29,7 @@ public struct ConnectionWriter: Sendable {
   /// of a connection only; the time left unless it is zero at the end; the mark if it is not zero
   /// or has changed; never a use count.
   public func append(_ event: ConnectionEvent, to buffer: inout [UInt8]) {
-    if output.timestamp { append(receivedAt: event.timeNanoseconds, to: &buffer) }
+    if output.timestamp { buffer.append(receivedAt: event.timeNanoseconds) }
     switch event.kind {
     case .new: buffer.append("    [NEW] ")
     case .update: buffer.append(" [UPDATE] ")
@@ -101,7 +101,7 @@ public struct ConnectionWriter: Sendable {
     }
     if parts.age { append(ageOf: connection, to: &buffer) }
     if parts.helper, let helper = connection.helperName { buffer.append("helper=", word: helper) }
-    if parts.useCount { buffer.append("use=1 ") }
+    if parts.useCount { buffer.append("use=", number: UInt64(connection.useCount)) }
     if output.id { buffer.append("id=", number: UInt64(connection.id)) }
     if parts.labels, let names = output.labels, let labels = connection.labels {
       names.append(labels, to: &buffer)
@@ -124,17 +124,6 @@ public struct ConnectionWriter: Sendable {
     let local = wholeSeconds(nanoseconds) + output.secondsAheadOfUTC
     CalendarTime(secondsSince1970: local).append(to: &buffer)
     buffer.append("] ")
-  }
-
-  private func append(receivedAt nanoseconds: Int64, to buffer: inout [UInt8]) {
-    let clamped = UInt64(max(0, nanoseconds))
-    buffer.append(UInt8(ascii: "["))
-    let start = buffer.count
-    buffer.append(decimal: clamped / 1_000_000_000)
-    buffer.pad(from: start, to: 8)
-    buffer.append(UInt8(ascii: "."))
-    buffer.append(decimal: clamped / 1000 % 1_000_000, digits: 6)
-    buffer.append("]\t")
   }
 
   private func append(_ requester: EventRequester?, to buffer: inout [UInt8]) {
@@ -162,6 +151,18 @@ func wholeSeconds(_ nanoseconds: Int64) -> Int64 {
 
 // What the forms of this target share. Each part ends in a space.
 extension [UInt8] {
+  /// When a line was printed, as `-o timestamp` shows it.
+  mutating func append(receivedAt nanoseconds: Int64) {
+    let clamped = UInt64(Swift.max(0, nanoseconds))
+    append(UInt8(ascii: "["))
+    let start = count
+    append(decimal: clamped / 1_000_000_000)
+    pad(from: start, to: 8)
+    append(UInt8(ascii: "."))
+    append(decimal: clamped / 1000 % 1_000_000, digits: 6)
+    append("]\t")
+  }
+
   @inline(__always)
   mutating func append(_ key: String, number: UInt64) {
     append(key)
@@ -206,6 +207,12 @@ extension [UInt8] {
       tuple.destination.appendText(tuple.family, to: &self)
     }
     append(UInt8(ascii: " "))
+    append(endsOf: tuple)
+  }
+
+  /// Ports, or what else tells two flows between the same hosts apart.
+  @inline(__always)
+  mutating func append(endsOf tuple: Tuple) {
     switch tupleKind(tuple.protocolNumber) {
     case .ports:
       append("sport=", number: UInt64(tuple.sourcePort))

@@ -23,6 +23,19 @@ public enum ConntrackMessage {
   public static func expectationsShown(_ count: Int) -> String {
     say("\(count) expectations have been shown.")
   }
+  /// `-E expect`, when it ends.
+  public static func expectationEventsShown(_ count: Int) -> String {
+    say("\(count) expectation events have been shown.")
+  }
+  /// One line of `-S expect`; it ends in a space.
+  public static func statistics(_ statistics: ExpectationStatistics, cpu: Int) -> String {
+    var buffer: [UInt8] = []
+    append(cpu: cpu, to: &buffer)
+    buffer.append("expect_new=", number: statistics.new)
+    buffer.append("expect_create=", number: statistics.create)
+    buffer.append("expect_delete=", number: statistics.delete)
+    return String(decoding: buffer, as: UTF8.self)
+  }
   /// `-F`.
   public static let emptied = say("connection tracking table has been emptied.")
   /// `-F expect`.
@@ -56,11 +69,7 @@ public enum ConntrackMessage {
   public static func append(
     _ statistics: ConntrackStatistics, cpu: Int, to buffer: inout [UInt8]
   ) {
-    buffer.append("cpu=")
-    let start = buffer.count
-    buffer.append(decimal: UInt64(max(0, cpu)))
-    buffer.pad(from: start, to: 4)
-    buffer.append("\t")
+    append(cpu: cpu, to: &buffer)
     buffer.append("found=", number: statistics.found)
     buffer.append("invalid=", number: statistics.invalid)
     buffer.append("insert=", number: statistics.insert)
@@ -71,6 +80,14 @@ public enum ConntrackMessage {
     buffer.append("search_restart=", number: statistics.searchRestart)
     buffer.append("clash_resolve=", number: statistics.clashResolve)
     buffer.append("chaintoolong=", number: statistics.chainTooLong)
+  }
+
+  private static func append(cpu: Int, to buffer: inout [UInt8]) {
+    buffer.append("cpu=")
+    let start = buffer.count
+    buffer.append(decimal: UInt64(max(0, cpu)))
+    buffer.pad(from: start, to: 4)
+    buffer.append("\t")
   }
 
   private static func flows(_ count: Int, _ what: String) -> String {

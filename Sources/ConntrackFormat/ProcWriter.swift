@@ -48,7 +48,8 @@ public struct ProcWriter: Sendable {
       let age = max(0, nowNanoseconds.subtractingClamped(start)) / 1_000_000_000
       buffer.append("delta-time=", number: UInt64(age))
     }
-    buffer.append("use=2")
+    buffer.append("use=")
+    buffer.append(decimal: UInt64(connection.useCount) + 1)
   }
 
   /// The line as a String.

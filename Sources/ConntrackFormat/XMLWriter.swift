@@ -66,7 +66,10 @@ public struct XMLWriter: Sendable {
     buffer.append("<meta direction=\"independent\">")
     append(factsOf: connection, event: event, to: &buffer)
     buffer.append("</meta>")
-    if output.timestamp, let event { append(receivedAt: event.timeNanoseconds, to: &buffer) }
+    if output.timestamp, let event {
+      buffer.append(
+        xmlReceivedAt: event.timeNanoseconds, secondsAheadOfUTC: output.secondsAheadOfUTC)
+    }
     if !ended, let helper = connection.helperName {
       buffer.append(element: "helper", text: helper)
     }
@@ -78,25 +81,10 @@ public struct XMLWriter: Sendable {
   ) {
     buffer.append("<meta direction=\"\(direction)\"><layer3 protonum=\"")
     buffer.append(tuple.family == .ipv4 ? "2\" protoname=\"ipv4\">" : "10\" protoname=\"ipv6\">")
-    for (name, address) in [("src", tuple.source), ("dst", tuple.destination)] {
-      buffer.append("<\(name)>")
-      address.appendText(tuple.family, to: &buffer)
-      buffer.append("</\(name)>")
-    }
+    buffer.append(xmlAddressesOf: tuple)
     let name = protocolName(tuple.protocolNumber)
     buffer.append("</layer3><layer4 protonum=\"\(tuple.protocolNumber)\" protoname=\"\(name)\">")
-    switch tupleKind(tuple.protocolNumber) {
-    case .ports:
-      buffer.append(element: "sport", number: UInt64(tuple.sourcePort))
-      buffer.append(element: "dport", number: UInt64(tuple.destinationPort))
-    case .keys:
-      for (name, key) in [("srckey", tuple.sourcePort), ("dstkey", tuple.destinationPort)] {
-        buffer.append("<\(name)>0x")
-        buffer.append(hexadecimal: UInt64(key))
-        buffer.append("</\(name)>")
-      }
-    case .icmp, .nothing: break
-    }
+    buffer.append(xmlEndsOf: tuple)
     buffer.append("</layer4>")
     if zone != 0 { buffer.append(element: "zone", number: UInt64(zone)) }
     if let counters {
@@ -128,7 +116,7 @@ public struct XMLWriter: Sendable {
     if connection.zone != 0, connection.zoneDirection == .both {
       buffer.append(element: "zone", number: UInt64(connection.zone))
     }
-    if event == nil { buffer.append("<use>1</use>") }
+    if event == nil { buffer.append(element: "use", number: UInt64(connection.useCount)) }
     buffer.append(element: "id", number: UInt64(connection.id))
     if connection.status.contains(.assured) { buffer.append("<assured/>") }
     if !connection.status.contains(.seenReply) { buffer.append("<unreplied/>") }
@@ -157,23 +145,6 @@ public struct XMLWriter: Sendable {
     let end = wholeSeconds(connection.stopNanoseconds ?? output.nowNanoseconds)
     buffer.append(element: "deltatime", number: UInt64(max(0, end - wholeSeconds(start))))
   }
-
-  private func append(receivedAt nanoseconds: Int64, to buffer: inout [UInt8]) {
-    let time = CalendarTime(
-      secondsSince1970: wholeSeconds(nanoseconds) + output.secondsAheadOfUTC)
-    buffer.append("<when>")
-    buffer.append(element: "hour", number: UInt64(time.hour))
-    for (name, value) in [("min", time.minute), ("sec", time.second)] {
-      buffer.append("<\(name)>")
-      buffer.append(decimal: UInt64(value), digits: 2)
-      buffer.append("</\(name)>")
-    }
-    buffer.append(element: "wday", number: UInt64(time.weekday + 1))
-    buffer.append(element: "day", number: UInt64(time.day))
-    buffer.append(element: "month", number: UInt64(time.month))
-    buffer.append(element: "year", number: UInt64(max(0, time.year)))
-    buffer.append("</when>")
-  }
 }
 
 extension ProtocolState {
@@ -189,14 +160,54 @@ extension ProtocolState {
 }
 
 extension [UInt8] {
-  fileprivate mutating func append(element name: String, number: UInt64) {
+  mutating func append(xmlAddressesOf tuple: Tuple) {
+    for (name, address) in [("src", tuple.source), ("dst", tuple.destination)] {
+      append("<\(name)>")
+      address.appendText(tuple.family, to: &self)
+      append("</\(name)>")
+    }
+  }
+
+  /// Ports or keys.
+  mutating func append(xmlEndsOf tuple: Tuple) {
+    switch tupleKind(tuple.protocolNumber) {
+    case .ports:
+      append(element: "sport", number: UInt64(tuple.sourcePort))
+      append(element: "dport", number: UInt64(tuple.destinationPort))
+    case .keys:
+      for (name, key) in [("srckey", tuple.sourcePort), ("dstkey", tuple.destinationPort)] {
+        append("<\(name)>0x")
+        append(hexadecimal: UInt64(key))
+        append("</\(name)>")
+      }
+    case .icmp, .nothing: break
+    }
+  }
+
+  mutating func append(xmlReceivedAt nanoseconds: Int64, secondsAheadOfUTC: Int64) {
+    let time = CalendarTime(secondsSince1970: wholeSeconds(nanoseconds) + secondsAheadOfUTC)
+    append("<when>")
+    append(element: "hour", number: UInt64(time.hour))
+    for (name, value) in [("min", time.minute), ("sec", time.second)] {
+      append("<\(name)>")
+      append(decimal: UInt64(value), digits: 2)
+      append("</\(name)>")
+    }
+    append(element: "wday", number: UInt64(time.weekday + 1))
+    append(element: "day", number: UInt64(time.day))
+    append(element: "month", number: UInt64(time.month))
+    append(element: "year", number: UInt64(Swift.max(0, time.year)))
+    append("</when>")
+  }
+
+  mutating func append(element name: String, number: UInt64) {
     append("<\(name)>")
     append(decimal: number)
     append("</\(name)>")
   }
 
   /// Text with the characters that mean something in XML escaped.
-  fileprivate mutating func append(element name: String, text: String) {
+  mutating func append(element name: String, text: String) {
     append("<\(name)>")
     for byte in text.utf8 {
       switch byte {

@@ -21,6 +21,8 @@ public struct Firewall: ~Copyable {
   var answerBuffers = AnswerBuffers()
   /// Fragments on their way out.
   var fragment = PacketBuffer()
+  /// The first fragment of a packet that never became whole; taken out while its sender is told.
+  var expiredFragment: PacketBuffer? = PacketBuffer()
   /// Identification of the host's own IPv4 packets.
   var nextIdentification: UInt16
   /// Identification of IPv6 fragments.
@@ -34,7 +36,8 @@ public struct Firewall: ~Copyable {
   ///   - ruleset: both families' rules; empty accepts everything.
   ///   - settings: conntrack's, `sysctl net.netfilter`.
   ///   - seed: every choice (hash secret, ports, identifications) comes from it.
-  /// - Throws: a ruleset put together by hand that jumps in a circle or nowhere.
+  /// - Throws: a rule names a timeout policy that `host` has not; or a ruleset put together by hand
+  ///   jumps in a circle or nowhere.
   public init(
     ruleset: Ruleset = Ruleset(), host: HostConfiguration = HostConfiguration(),
     settings: ConntrackSettings = ConntrackSettings(), seed: UInt64 = 0
@@ -42,13 +45,16 @@ public struct Firewall: ~Copyable {
     var known = InterfaceTable()
     for interface in host.interfaces { _ = known.register(interface.name) }
     // What may fail is tried first.
-    let ipv4 = try CompiledRuleset(ruleset.ipv4, interfaces: known, seed: seed)
-    let ipv6 = try CompiledRuleset(ruleset.ipv6, interfaces: known, seed: seed)
+    let ipv4 = try CompiledRuleset(
+      ruleset.ipv4, interfaces: known, seed: seed, policies: host.timeoutPolicies)
+    let ipv6 = try CompiledRuleset(
+      ruleset.ipv6, interfaces: known, seed: seed, policies: host.timeoutPolicies)
     ipv4Rules = ipv4
     ipv6Rules = ipv6
     self.host = host
     interfaces = known
-    tracker = ConnectionTracker(settings: settings, seed: seed)
+    tracker = ConnectionTracker(
+      settings: settings, policies: host.timeoutPolicies, seed: seed)
     limiter = ICMPRateLimiter(host.settings)
     reassembler = Reassembler(
       ReassemblySettings(
@@ -77,11 +83,10 @@ public struct Firewall: ~Copyable {
     interface == .none ? nil : Int(interface.rawValue)
   }
 
-  /// Moves the clock and expires what is due, connections and fragments.
+  /// Moves the clock and expires what connections are due. Fragments wait until something can be sent.
   public mutating func advance(to time: Int64) {
     tracker.advance(to: time)
     now = tracker.now
-    reassembler.expire(now: now)
   }
 
   /// A rule or chain as text, for explanations.

@@ -2,11 +2,11 @@
 //
 //   receive:  PREROUTING    raw → conntrack → mangle → nat (DNAT)
 //             route, IPv4 options
-//                           ├─ for this host:  INPUT    mangle → filter → nat (SNAT) → confirm
+//                           ├─ for this host:  INPUT    mangle → filter → nat (SNAT) → security → help → confirm
 //                           └─ for another:    TTL, MTU, redirect
-//                                              FORWARD      mangle → filter
-//                                              POSTROUTING  mangle → nat (SNAT) → confirm
-//   send:     OUTPUT        raw → conntrack → mangle → nat (DNAT) → filter, then POSTROUTING
+//                                              FORWARD      mangle → filter → security
+//                                              POSTROUTING  mangle → nat (SNAT) → help → confirm
+//   send:     OUTPUT        raw → conntrack → mangle → nat (DNAT) → filter → security, then POSTROUTING
 //             to the host itself: over the loopback, PREROUTING and INPUT (`Loopback.swift`)
 //
 // Every step either lets the packet on or ends its way, with the reason in `passage.outcome`.
@@ -35,11 +35,12 @@ extension Firewall {
     _ packet: inout PacketBuffer, _ arrival: Arrival, to sink: inout Sink,
     observer: inout Observer
   ) -> PacketOutcome {
-    advance(to: arrival.timeNanoseconds)
+    advance(to: arrival.timeNanoseconds, to: &sink, observer: &observer)
     var headers = PacketHeaders()
     if let drop = PacketHeaders.decode(packet.bytes, family: arrival.family, into: &headers)
       ?? headers.ipv6InterfaceDrop
     {
+      if arrival.family == .ipv6 { answerOptionProblem(drop, packet, arrival, &sink, &observer) }
       return .dropped(.ipHeader(drop), arrival.family)
     }
     packet.resize(to: headers.end)
@@ -53,10 +54,10 @@ extension Firewall {
       case .on = translate(.destination, .prerouting, &packet, &passage, &observer)
     else { return end(&packet, &passage, &sink, &observer) }
 
-    let way = host.routeInput(
+    var way = host.routeInput(
       source: passage.headers.source, destination: passage.headers.destination,
       family: arrival.family, interface: index(arrival.interface))
-    guard case .on = heedOptions(way, &packet, &passage, &sink, &observer) else {
+    guard case .on = heedOptions(&way, &packet, &passage, &sink, &observer) else {
       return end(&packet, &passage, &sink, &observer)
     }
     switch way {
@@ -74,12 +75,19 @@ extension Firewall {
       // FORWARD
       passage.outcome.hook = .forward
       guard case .on = ask(.mangle, .forward, &packet, &passage, &observer),
-        case .on = ask(.filter, .forward, &packet, &passage, &observer)
+        case .on = ask(.filter, .forward, &packet, &passage, &observer),
+        case .on = ask(.security, .forward, &packet, &passage, &observer)
       else { return end(&packet, &passage, &sink, &observer) }
-      fillOptions(&packet, passage)
+      fillOptions(&packet, &passage)
       return postrouting(&packet, &passage, &sink, &observer)
 
     case .drop(let reason):
+      // The time to live is looked at before the source.
+      if reason.comesAfterTimeToLive(arrival.family),
+        case .stop = hasTimeToLive(packet, &passage, &sink, &observer)
+      {
+        return end(&packet, &passage, &sink, &observer)
+      }
       passage.outcome.reason = .routing(reason)
       answerUnroutable(reason, packet, passage, &sink, &observer)
       return end(&packet, &passage, &sink, &observer)
@@ -95,9 +103,9 @@ extension Firewall {
     _ packet: inout PacketBuffer, _ arrival: Arrival, to sink: inout Sink,
     observer: inout Observer
   ) -> PacketOutcome {
-    advance(to: arrival.timeNanoseconds)
+    advance(to: arrival.timeNanoseconds, to: &sink, observer: &observer)
     var headers = PacketHeaders()
-    if let drop = PacketHeaders.decode(packet.bytes, family: arrival.family, into: &headers) {
+    if let drop = PacketHeaders.decodeAgain(packet.bytes, family: arrival.family, into: &headers) {
       return .dropped(.ipHeader(drop), arrival.family)
     }
     packet.resize(to: headers.end)
@@ -122,7 +130,8 @@ extension Firewall {
       case .on = passage.isAttached ? .on : track(packet.bytes, &passage, .output),
       case .on = ask(.mangle, .output, &packet, &passage, &observer),
       case .on = translate(.destination, .output, &packet, &passage, &observer),
-      case .on = ask(.filter, .output, &packet, &passage, &observer)
+      case .on = ask(.filter, .output, &packet, &passage, &observer),
+      case .on = ask(.security, .output, &packet, &passage, &observer)
     else { return end(&packet, &passage, &sink, &observer) }
     if let route = passage.newRoute {
       passage.context.outInterface = .none
@@ -141,7 +150,9 @@ extension Firewall {
     passage.isForHost = true
     guard case .on = ask(.mangle, .input, &packet, &passage, &observer),
       case .on = ask(.filter, .input, &packet, &passage, &observer),
-      case .on = translate(.source, .input, &packet, &passage, &observer)
+      case .on = translate(.source, .input, &packet, &passage, &observer),
+      case .on = ask(.security, .input, &packet, &passage, &observer),
+      case .on = help(&packet, &passage)
     else { return end(&packet, &passage, &sink, &observer) }
     passage.outcome.verdict = .accept
     return end(&packet, &passage, &sink, &observer)
@@ -156,7 +167,8 @@ extension Firewall {
   ) -> PacketOutcome {
     passage.context.inInterface = .none
     guard case .on = ask(.mangle, .postrouting, &packet, &passage, &observer),
-      case .on = translate(.source, .postrouting, &packet, &passage, &observer)
+      case .on = translate(.source, .postrouting, &packet, &passage, &observer),
+      case .on = help(&packet, &passage)
     else { return end(&packet, &passage, &sink, &observer) }
     passage.outcome.verdict = .accept
     return end(&packet, &passage, &sink, &observer)
@@ -211,7 +223,7 @@ extension Firewall {
       if passage.isForHost {
         sink.deliver(
           packet.bytes, from: passage.arrival.interface, isAnswer: passage.isAnswer)
-      } else {
+      } else if fitsRoute(packet, &passage, &sink, &observer) {
         transmit(&packet, passage, &sink)
       }
     }
@@ -256,7 +268,6 @@ extension Firewall {
     let family = passage.headers.family
     readForRules(packet.bytes, &passage)
     observer.willAsk(table, chain, family)
-    let markBefore = passage.context.connectionMark
     var verdict =
       family == .ipv4
       ? ipv4Rules.evaluate(
@@ -268,8 +279,11 @@ extension Firewall {
       verdict.isMalformed = true
     }
     observer.decided(table, chain, verdict)
-    if passage.context.connectionMark != markBefore && !passage.tracking.connection.isNone {
-      tracker.setMark(passage.tracking.connection, passage.context.connectionMark)
+    if passage.context.hasNewConnectionMark {
+      passage.context.hasNewConnectionMark = false
+      if !passage.tracking.connection.isNone {
+        tracker.setMark(passage.tracking.connection, passage.context.connectionMark)
+      }
     }
     return verdict
   }
@@ -284,12 +298,20 @@ extension Firewall {
       joinTransportHeader(&passage)
       return .on
     }
+    var template = TrackingTemplate()
+    if passage.context.trackingOptions >= 0 {
+      template =
+        passage.headers.family == .ipv4
+        ? ipv4Rules.template(passage.context) : ipv6Rules.template(passage.context)
+    }
     passage.tracking = tracker.track(
-      bytes, passage.headers, hook: passage.arrival.isFilledUp ? .output : hook)
+      bytes, passage.headers, hook: passage.arrival.isFilledUp ? .output : hook,
+      template: template)
     if passage.tracking.mustDrop {
       passage.outcome.reason = .tableFull
       return .stop
     }
+    if passage.tracking.isUnconfirmed { begin(&passage) }
     showConnection(&passage)
     joinTransportHeader(&passage)
     return .on
@@ -308,6 +330,10 @@ extension Firewall {
     if uses.contains(.connectionTuples) {
       passage.context.originalTuple = tracker.tuple(connection, .original)
       passage.context.replyTuple = tracker.tuple(connection, .reply)
+    }
+    if uses.contains(.masterHelper) {
+      passage.context.masterHelper =
+        tracker.master(of: connection).map { tracker.helper(of: $0) } ?? .none
     }
     if uses.contains(.connectionTimeout) {
       // Before it is confirmed, a connection's time does not run.

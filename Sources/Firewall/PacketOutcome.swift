@@ -67,6 +67,8 @@ public enum OutcomeReason: Hashable, Sendable, BitwiseCopyable {
   case linkBroadcast
   /// Too short for what NAT must change in it, or an ICMP redirect under NAT.
   case cannotTranslate
+  /// The connection's helper dropped it.
+  case helper(HelperKind, HelperDrop)
   /// MASQUERADE or REDIRECT found no address on the interface.
   case noAddressForNAT
   /// The connection was masqueraded on another interface than the one it now leaves by.

@@ -50,6 +50,9 @@ public struct HostSnapshot: Sendable {
     }
     try SysctlFile.apply(settings, to: &sysctls)
     configuration = try HostSnapshot.configuration(folder, sysctls, notes: &notes)
+    if let file = try SnapshotFile.read("timeouts.txt", in: folder) {
+      configuration.timeoutPolicies = try TimeoutsFile.parse(file)
+    }
     rules4 = try HostSnapshot.text("rules.v4", folder)
     rules6 = try HostSnapshot.text("rules.v6", folder)
     if let file = try HostSnapshot.text("conntrack.txt", folder) {

@@ -122,7 +122,7 @@ extension ConnectionTracker {
     case IPProtocolNumber.icmp, IPProtocolNumber.icmpv6:
       return specified ? (limits.0, limits.1 - limits.0 + 1) : (0, 65_536)
     case IPProtocolNumber.tcp, IPProtocolNumber.udp, IPProtocolNumber.udpLite,
-      IPProtocolNumber.sctp, IPProtocolNumber.dccp:
+      IPProtocolNumber.sctp:
       if specified { return (limits.0, limits.1 - limits.0 + 1) }
       // A destination port that no rule names is not changed.
       if kind == .destination { return nil }

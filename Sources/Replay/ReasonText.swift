@@ -68,6 +68,8 @@ extension PacketOutcome {
       return "dropped: sent to everyone on the link, which is never forwarded"
     case .cannotTranslate:
       return "dropped: NAT cannot rewrite it"
+    case .helper(let kind, let drop):
+      return "dropped by the \(kind.name) helper: \(drop.text)"
     case .noAddressForNAT:
       return "dropped: the interface has no address for MASQUERADE or REDIRECT"
     case .masqueradeMoved:
@@ -87,6 +89,17 @@ extension PacketOutcome {
     case .queue: "queued to user space"
     case .held: "held"
     case .ignored: "ignored"
+    }
+  }
+}
+
+extension HelperDrop {
+  var text: String {
+    switch self {
+    case .unreadable: "it announces a connection, but not in words that can be read to the end"
+    case .notExpected:
+      "what it announces is expected by another connection, or there is no room for more"
+    case .notTranslated: "NAT found no free port for what it announces"
     }
   }
 }

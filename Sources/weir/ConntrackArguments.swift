@@ -220,7 +220,11 @@ struct ConntrackArguments {
     default: illegal = ["zero", "event-mask", "buffer-size", "output"]
     }
     let takesFilter = (command == .list || command == .events) && table != .expect
-    if !takesFilter, let first = filterWords.first {
+    // Of the filters, expectations know the family alone.
+    let knowsFamily = command == .list && table == .expect
+    let isFamilyAlone =
+      knowsFamily && filterWords.allSatisfy { ["-f", "--family", "ipv4", "ipv6"].contains($0) }
+    if !takesFilter, !isFamilyAlone, let first = filterWords.first {
       let (name, _) = ConntrackArguments.split(first)
       throw ConntrackArgumentError(
         "Illegal option `--\(ConntrackArguments.listedName(name))' with this command")

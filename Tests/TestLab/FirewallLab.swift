@@ -190,6 +190,18 @@ public final class FirewallLab {
     return firewall.tracker.connections().map { writer.line($0) }
   }
 
+  /// `conntrack -L expect`, oldest first.
+  public var expectations: [String] {
+    let writer = ExpectationWriter()
+    return firewall.tracker.expectations().map { writer.line($0) }
+  }
+
+  /// What `conntrack -E expect` printed since the last call.
+  public func heardOfExpectations() -> [String] {
+    let writer = ExpectationWriter()
+    return firewall.tracker.takeExpectationEvents().map { writer.line($0) }
+  }
+
   /// What `conntrack -E` printed since the last call.
   public func heard() -> [String] {
     let writer = ConnectionWriter()

@@ -22,14 +22,14 @@ public final class TrackerLab {
   private let recorder: LabRecorder?
 
   public init(
-    seed: UInt64 = 1, test: String = #function,
+    seed: UInt64 = 1, policies: [TimeoutPolicy] = [], test: String = #function,
     _ change: (inout ConntrackSettings) -> Void = { _ in }
   ) {
     var settings = ConntrackSettings()
     settings.max = 4096
     settings.buckets = 4096
     change(&settings)
-    tracker = ConnectionTracker(settings: settings, seed: seed)
+    tracker = ConnectionTracker(settings: settings, policies: policies, seed: seed)
     tracker.recordsEvents = true
     now = 1_700_000_000_000_000_000
     tracker.advance(to: now)
@@ -51,6 +51,12 @@ public final class TrackerLab {
   /// A packet that arrives, passes all rules, and leaves.
   @discardableResult
   public func sees(_ packet: Packet) -> String { passes(packet, to: nil) }
+
+  /// The same, of a packet that a CT rule was for.
+  @discardableResult
+  public func sees(_ packet: Packet, _ template: TrackingTemplate) -> String {
+    end(track(packet, template: template))
+  }
 
   /// A packet that a rule drops after conntrack has seen it.
   @discardableResult
@@ -85,13 +91,16 @@ public final class TrackerLab {
   }
 
   /// Tracks a packet and leaves it under way: `finish` is the caller's.
-  public func track(_ packet: Packet, _ hook: TrackingHook = .prerouting) -> Tracking {
+  public func track(
+    _ packet: Packet, _ hook: TrackingHook = .prerouting,
+    template: TrackingTemplate = TrackingTemplate()
+  ) -> Tracking {
     precondition(buffer.assign(packet.bytes.rawSpan))
     var headers = PacketHeaders()
     if let drop = PacketHeaders.decode(buffer.bytes, into: &headers) {
       preconditionFailure("no packet: \(drop)")
     }
-    let tracking = tracker.track(buffer.bytes, headers, hook: hook)
+    let tracking = tracker.track(buffer.bytes, headers, hook: hook, template: template)
     lastReason = tracking.reason
     lastConnection = tracking.connection
     return tracking

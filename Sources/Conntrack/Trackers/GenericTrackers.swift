@@ -9,10 +9,10 @@ extension ConnectionTracker {
   ) -> TrackerVerdict {
     let status = table.records[record].status
     guard status.contains(.seenReply) else {
-      refresh(record, direction, settings.greTimeout, bytes: headers.end)
+      refresh(record, direction, timeout(record) { $0.greTimeout }, bytes: headers.end)
       return .accept
     }
-    refresh(record, direction, settings.greTimeoutStream, bytes: headers.end)
+    refresh(record, direction, timeout(record) { $0.greTimeoutStream }, bytes: headers.end)
     if !status.contains(.assured) {
       table.records[record].status.insert(.assured)
       note(record, .assured)
@@ -24,7 +24,7 @@ extension ConnectionTracker {
   mutating func trackGeneric(
     _ record: Int, _ direction: Direction, _ headers: PacketHeaders
   ) -> TrackerVerdict {
-    refresh(record, direction, settings.genericTimeout, bytes: headers.end)
+    refresh(record, direction, timeout(record) { $0.genericTimeout }, bytes: headers.end)
     return .accept
   }
 }

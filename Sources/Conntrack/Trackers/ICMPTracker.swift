@@ -12,7 +12,8 @@ enum ICMPDisposition {
 
 extension ConnectionTracker {
   mutating func judgeICMP(
-    _ bytes: RawSpan, _ headers: PacketHeaders, _ hook: TrackingHook
+    _ bytes: RawSpan, _ headers: PacketHeaders, _ hook: TrackingHook,
+    _ zone: TrackingZone
   ) -> ICMPDisposition {
     let number = headers.transportProtocol
     guard let message = ICMPHeader(bytes, at: headers.transportOffset, end: headers.end) else {
@@ -33,18 +34,18 @@ extension ConnectionTracker {
       if ICMPQuery.isLinkBusiness(message.type) { return .decided(Tracking()) }
       if !ICMPv6Type.isError(message.type) { return .query }
     }
-    return .decided(trackICMPError(bytes, headers))
+    return .decided(trackICMPError(bytes, headers, zone))
   }
 
   /// An error: RELATED to the connection of the packet it quotes, in the direction the error itself
   /// travels.
   private mutating func trackICMPError(
-    _ bytes: RawSpan, _ headers: PacketHeaders
+    _ bytes: RawSpan, _ headers: PacketHeaders, _ zone: TrackingZone
   ) -> Tracking {
     guard let quoted = quotedTuple(bytes, headers), let inverse = quoted.inverted else {
       return .invalid(.icmpErrorUnreadable)
     }
-    guard let found = findLiving(inverse, zone: 0) else {
+    guard let found = findLiving(inverse, zone: zone) else {
       return .invalid(.icmpErrorForNothing)
     }
     if table.tuple(found.record, found.direction).destination != headers.destination {
@@ -94,8 +95,9 @@ extension ConnectionTracker {
     _ record: Int, _ direction: Direction, _ headers: PacketHeaders
   ) -> TrackerVerdict {
     // The entry outlives the answer, so that a duplicate of it still belongs.
+    let isIPv4 = headers.family == .ipv4
     refresh(
-      record, direction, headers.family == .ipv4 ? settings.icmpTimeout : settings.icmpv6Timeout,
+      record, direction, timeout(record) { isIPv4 ? $0.icmpTimeout : $0.icmpv6Timeout },
       bytes: headers.end)
     return .accept
   }

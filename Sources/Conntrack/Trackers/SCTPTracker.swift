@@ -191,7 +191,8 @@ extension ConnectionTracker {
     if let doubt { return .ignore(doubt) }
     if renews {
       refresh(
-        record, direction, sctpTimeout(table.records[record].sctp.state), bytes: headers.end)
+        record, direction, sctpTimeout(record, table.records[record].sctp.state), bytes: headers.end
+      )
     }
     return .accept
   }
@@ -313,16 +314,18 @@ extension ConnectionTracker {
     return nil
   }
 
-  private func sctpTimeout(_ state: SCTPState) -> Int64 {
-    switch state {
-    case .none, .closed: settings.sctpTimeoutClosed
-    case .cookieWait: settings.sctpTimeoutCookieWait
-    case .cookieEchoed: settings.sctpTimeoutCookieEchoed
-    case .established, .heartbeatAcked: settings.sctpTimeoutEstablished
-    case .shutdownSent: settings.sctpTimeoutShutdownSent
-    case .shutdownReceived: settings.sctpTimeoutShutdownReceived
-    case .shutdownAckSent: settings.sctpTimeoutShutdownAckSent
-    case .heartbeatSent: settings.sctpTimeoutHeartbeatSent
+  private func sctpTimeout(_ record: Int, _ state: SCTPState) -> Int64 {
+    timeout(record) { settings in
+      switch state {
+      case .none, .closed: settings.sctpTimeoutClosed
+      case .cookieWait: settings.sctpTimeoutCookieWait
+      case .cookieEchoed: settings.sctpTimeoutCookieEchoed
+      case .established, .heartbeatAcked: settings.sctpTimeoutEstablished
+      case .shutdownSent: settings.sctpTimeoutShutdownSent
+      case .shutdownReceived: settings.sctpTimeoutShutdownReceived
+      case .shutdownAckSent: settings.sctpTimeoutShutdownAckSent
+      case .heartbeatSent: settings.sctpTimeoutHeartbeatSent
+      }
     }
   }
 }

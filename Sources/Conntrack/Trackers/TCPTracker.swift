@@ -134,7 +134,12 @@ extension ConnectionTracker {
     }
 
     if !skipWindow {
-      switch checkWindow(&tcp, oldState, direction, kind, segment, bytes, headers) {
+      let shift =
+        table.records[record].extensions.contains(.shifts)
+        ? table.shifts[record][direction.opposite] : nil
+      switch checkWindow(
+        &tcp, oldState, direction, kind, segment, bytes, headers, acknowledged: shift)
+      {
       case .inside: break
       case .ignore(let reason):
         table.records[record].tcp = tcp
@@ -156,7 +161,7 @@ extension ConnectionTracker {
     table.records[record].tcp = tcp
     if oldState != newState { note(record, .protocolState) }
 
-    var timeout = tcpTimeout(tcp, newState, kind)
+    var timeout = tcpTimeout(record, tcp, newState, kind)
     if !status.contains(.seenReply) {
       // Only a RST came of it: there is no connection.
       if kind == .rst {
@@ -166,7 +171,9 @@ extension ConnectionTracker {
       // A SYN sent again does not renew the timeout, or a reused port would keep an entry for ever.
       if kind == .syn && oldState == .synSent { return .accept }
       // Picked up in mid-stream and not yet answered: no five days.
-      if newState == .established { timeout = min(timeout, settings.tcpTimeoutUnacknowledged) }
+      if newState == .established {
+        timeout = min(timeout, self.timeout(record) { $0.tcpTimeoutUnacknowledged })
+      }
     } else if !status.contains(.assured) && newState == .established
       && (oldState == .synReceived || oldState == .established)
     {
@@ -194,44 +201,40 @@ extension ConnectionTracker {
       return
     }
     let left = table.records[record].deadline - now
-    if left >= 120_000_000_000 && left > settings.tcpTimeoutUnacknowledged {
-      table.setDeadline(record, now + settings.tcpTimeoutUnacknowledged)
-    }
+    let shorter = timeout(record) { $0.tcpTimeoutUnacknowledged }
+    if left >= 120_000_000_000 && left > shorter { table.setDeadline(record, now + shorter) }
   }
 
   private func tcpTimeout(
-    _ tcp: TCPRecord, _ state: TCPState, _ kind: TCPSegmentKind
+    _ record: Int, _ tcp: TCPRecord, _ state: TCPState, _ kind: TCPSegmentKind
   ) -> Int64 {
-    let usual = stateTimeout(state)
-    if Int64(tcp.retransmissions) >= settings.tcpMaxRetransmissions
-      && usual > settings.tcpTimeoutMaxRetransmissions
-    {
-      return settings.tcpTimeoutMaxRetransmissions
+    let usual = stateTimeout(record, state)
+    let retransmitted = timeout(record) { $0.tcpTimeoutMaxRetransmissions }
+    if Int64(tcp.retransmissions) >= settings.tcpMaxRetransmissions && usual > retransmitted {
+      return retransmitted
     }
-    if kind == .rst { return settings.tcpTimeoutClose }
-    if tcp.peers.0.flags.union(tcp.peers.1.flags).contains(.unacknowledged)
-      && usual > settings.tcpTimeoutUnacknowledged
-    {
-      return settings.tcpTimeoutUnacknowledged
+    if kind == .rst { return timeout(record) { $0.tcpTimeoutClose } }
+    if tcp.peers.0.flags.union(tcp.peers.1.flags).contains(.unacknowledged) {
+      let unacknowledged = timeout(record) { $0.tcpTimeoutUnacknowledged }
+      if usual > unacknowledged { return unacknowledged }
     }
-    if tcp.lastWindow == 0 && usual > settings.tcpTimeoutMaxRetransmissions {
-      return settings.tcpTimeoutMaxRetransmissions
-    }
+    if tcp.lastWindow == 0 && usual > retransmitted { return retransmitted }
     return usual
   }
 
-  func stateTimeout(_ state: TCPState) -> Int64 {
-    switch state {
-    case .none, .synSent: settings.tcpTimeoutSynSent
-    // The one state whose timeout no setting changes.
-    case .synSent2: 120_000_000_000
-    case .synReceived: settings.tcpTimeoutSynReceived
-    case .established: settings.tcpTimeoutEstablished
-    case .finWait: settings.tcpTimeoutFinWait
-    case .closeWait: settings.tcpTimeoutCloseWait
-    case .lastAck: settings.tcpTimeoutLastAck
-    case .timeWait: settings.tcpTimeoutTimeWait
-    case .close: settings.tcpTimeoutClose
+  func stateTimeout(_ record: Int, _ state: TCPState) -> Int64 {
+    timeout(record) { settings in
+      switch state {
+      case .none, .synSent: settings.tcpTimeoutSynSent
+      case .synSent2: settings.tcpTimeoutSynSent2
+      case .synReceived: settings.tcpTimeoutSynReceived
+      case .established: settings.tcpTimeoutEstablished
+      case .finWait: settings.tcpTimeoutFinWait
+      case .closeWait: settings.tcpTimeoutCloseWait
+      case .lastAck: settings.tcpTimeoutLastAck
+      case .timeWait: settings.tcpTimeoutTimeWait
+      case .close: settings.tcpTimeoutClose
+      }
     }
   }
 

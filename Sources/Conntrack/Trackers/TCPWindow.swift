@@ -63,9 +63,13 @@ extension ConnectionTracker {
   }
 
   /// Checks a segment against the window and, where it fits, takes over what it says.
+  ///
+  /// - Parameter shift: how far NAT has moved the sequence numbers that the segment acknowledges; the
+  ///   window is kept in those of their sender.
   func checkWindow(
     _ tcp: inout TCPRecord, _ state: TCPState, _ direction: Direction, _ kind: TCPSegmentKind,
-    _ segment: TCPHeader, _ bytes: RawSpan, _ headers: PacketHeaders
+    _ segment: TCPHeader, _ bytes: RawSpan, _ headers: PacketHeaders,
+    acknowledged shift: SequenceShift? = nil
   ) -> WindowVerdict {
     var sender = tcp[direction]
     var receiver = tcp[direction.opposite]
@@ -80,6 +84,11 @@ extension ConnectionTracker {
         bytes, at: headers.transportOffset + TCPField.options,
         end: headers.transportOffset + segment.headerLength,
         acknowledgement: acknowledgement)
+    }
+    if let shift {
+      let difference = shift.difference(at: acknowledgement &- 1)
+      acknowledgement &-= difference
+      selective &-= difference
     }
 
     if sender.maxWindow == 0 {

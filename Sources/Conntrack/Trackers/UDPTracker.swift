@@ -54,7 +54,7 @@ extension ConnectionTracker {
     if isNew { table.records[record].streamStart = now + settings.udpStreamDelay }
     let status = table.records[record].status
     guard status.contains(.seenReply) else {
-      refresh(record, direction, settings.udpTimeout, bytes: headers.end)
+      refresh(record, direction, timeout(record) { $0.udpTimeout }, bytes: headers.end)
       return .accept
     }
     // Answered; a stream if it is still active some time after it began. UDP-Lite is one at once.
@@ -62,7 +62,7 @@ extension ConnectionTracker {
       now > table.records[record].streamStart || settings.udpStreamDelay == 0
       || headers.transportProtocol == IPProtocolNumber.udpLite
     refresh(
-      record, direction, isStream ? settings.udpTimeoutStream : settings.udpTimeout,
+      record, direction, timeout(record) { isStream ? $0.udpTimeoutStream : $0.udpTimeout },
       bytes: headers.end)
     if isStream && !status.contains(.assured) {
       table.records[record].status.insert(.assured)

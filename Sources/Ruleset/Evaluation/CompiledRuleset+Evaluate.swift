@@ -5,7 +5,7 @@ import Wire
 
 extension CompiledRuleset {
   /// Asks the rules of `table` at `chain`. Marks in `context` change as the rules say, counters
-  /// count. O(rules asked).
+  /// count. O(rules asked); of a long chain only those are asked that its index does not rule out.
   ///
   /// - Parameters:
   ///   - now: nanoseconds on any clock that does not go back, for `-m limit`.
@@ -20,7 +20,9 @@ extension CompiledRuleset {
     guard entry >= 0 else { return RuleVerdict(.accept, rule: .none) }
     if Observer.isActive { observer.entered(chain: entry) }
     var depth = 0
-    var index = Int(chains[Int(entry)].first)
+    var form: PacketForm?
+    var candidates = Candidates()
+    var index = firstRule(entry, context, &form, &candidates, Observer.self)
     // Every rule is asked at most once on each way to it, and ways do not loop: the compiler has
     // checked both.
     while true {
@@ -30,7 +32,7 @@ extension CompiledRuleset {
         if outcome == .malformed {
           return RuleVerdict(.drop, rule: reference(index), isMalformed: true)
         }
-        index &+= 1
+        index = rule(after: index, &candidates)
         continue
       }
       let counted = counters[index]
@@ -43,18 +45,24 @@ extension CompiledRuleset {
       case .none, .setMark, .setConnectionMark, .saveMark, .restoreMark, .doNotTrack, .track,
         .clampMSS:
         context.apply(action)
-        index &+= 1
+        index = rule(after: index, &candidates)
       case .log:
         observer.logged(reference(index), log: Int(action.a), context: context)
-        index &+= 1
+        index = rule(after: index, &candidates)
       case .jump, .goTo:
         // A goto leaves nothing to come back to.
         if action.kind == .jump {
-          stack[depth] = Int32(truncatingIfNeeded: index)
+          if candidates.count == 0 {
+            stack[depth] = Int32(truncatingIfNeeded: index)
+          } else {
+            stack[depth] = ~Int32(truncatingIfNeeded: index)
+            candidateStack[depth] = candidates
+          }
           depth &+= 1
         }
-        if Observer.isActive { observer.entered(chain: Int32(bitPattern: action.a)) }
-        index = Int(chains[Int(action.a)].first)
+        let aim = Int32(bitPattern: action.a)
+        if Observer.isActive { observer.entered(chain: aim) }
+        index = firstRule(aim, context, &form, &candidates, Observer.self)
       case .returnFromChain:
         if depth == 0 {
           // RETURN in the built-in chain, or in a chain gone to from it: its policy.
@@ -62,14 +70,60 @@ extension CompiledRuleset {
           index = Int(chains[Int(entry)].end)
         } else {
           depth &-= 1
-          index = Int(stack[depth]) &+ 1
-          if Observer.isActive { observer.returned(chain: rules[index &- 1].chain) }
+          let left = stack[depth]
+          if left < 0 {
+            candidates = candidateStack[depth]
+          } else {
+            candidates.count = 0
+          }
+          let jump = Int(left < 0 ? ~left : left)
+          if Observer.isActive { observer.returned(chain: rules[jump].chain) }
+          index = rule(after: jump, &candidates)
         }
       case .accept, .drop, .reject, .queue, .sourceNAT, .destinationNAT, .masquerade, .redirect,
         .netmap:
         return RuleVerdict(action.verdict, rule: reference(index))
       }
     }
+  }
+
+  /// The first rule to ask of a chain: by its index, where it has one.
+  @inlinable @inline(__always)
+  func firstRule<Observer: RuleObserver & ~Copyable>(
+    _ chain: Int32, _ context: borrowing MatchContext, _ form: inout PacketForm?,
+    _ candidates: inout Candidates, _: Observer.Type
+  ) -> Int {
+    let index = chains[Int(chain)].index
+    if !Observer.hearsEveryRule && index >= 0 {
+      return firstRule(index: Int(index), chain, context, &form, &candidates)
+    }
+    candidates.count = 0
+    return Int(chains[Int(chain)].first)
+  }
+
+  @usableFromInline
+  func firstRule(
+    index: Int, _ chain: Int32, _ context: borrowing MatchContext, _ form: inout PacketForm?,
+    _ candidates: inout Candidates
+  ) -> Int {
+    let known: PacketForm
+    if let form {
+      known = form
+    } else {
+      known = readKeys(context)
+      form = known
+    }
+    if known == .fragment {
+      candidates.count = 0
+      return Int(chains[Int(chain)].first)
+    }
+    return indexes.find(index, known, keys, &candidates)
+  }
+
+  /// The rule to ask after one of the same chain.
+  @inlinable @inline(__always)
+  func rule(after rule: Int, _ candidates: inout Candidates) -> Int {
+    candidates.count == 0 ? rule &+ 1 : indexes.next(after: rule, &candidates)
   }
 
   /// The same without an observer.
@@ -170,10 +224,11 @@ extension MatchContext {
       mark = (mark & ~action.a) ^ action.b
     case .setConnectionMark:
       guard hasConnection else { return }
-      connectionMark = ((connectionMark & ~action.a) ^ action.b).shifted(action.c)
+      setConnectionMark(((connectionMark & ~action.a) ^ action.b).shifted(action.c))
     case .saveMark:
       guard hasConnection else { return }
-      connectionMark = (connectionMark & ~action.a) ^ (mark & action.b).shifted(action.c)
+      setConnectionMark(
+        (connectionMark & ~action.a) ^ (mark & action.b).shifted(action.c))
     case .restoreMark:
       guard hasConnection else { return }
       mark = (mark & ~action.b) ^ (connectionMark & action.a).shifted(action.c)
@@ -195,6 +250,14 @@ extension MatchContext {
     default:
       break
     }
+  }
+}
+
+extension MatchContext {
+  private mutating func setConnectionMark(_ new: UInt32) {
+    if new == connectionMark { return }
+    connectionMark = new
+    hasNewConnectionMark = true
   }
 }
 

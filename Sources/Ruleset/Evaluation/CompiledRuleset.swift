@@ -1,6 +1,7 @@
 // One family's rules in the form packets are compared with: flat arrays, no text. For the firewall,
 // which asks it, and whoever renders a verdict's rule back.
 
+import Conntrack
 import NAT
 import Wire
 
@@ -25,6 +26,7 @@ public struct CompiledRuleset: ~Copyable, Sendable {
     @inlinable public static var trackingOptions: Self { .init(rawValue: 1 << 7) }
     /// Some rule sets `MatchContext.clampMSS`, which the packet must be rewritten by.
     @inlinable public static var clampMSS: Self { .init(rawValue: 1 << 8) }
+    @inlinable public static var masterHelper: Self { .init(rawValue: 1 << 9) }
   }
 
   public let family: AddressFamily
@@ -35,6 +37,7 @@ public struct CompiledRuleset: ~Copyable, Sendable {
   public let logs: [LogOptions]
   /// What CT rules say.
   public let trackingOptions: [TrackingOptions]
+  private let templates: FlatArray<CompiledTemplate>
   /// The rules these were compiled from, with the counters they had then.
   public let source: FamilyRules
 
@@ -48,10 +51,18 @@ public struct CompiledRuleset: ~Copyable, Sendable {
   @usableFromInline let counters: FlatArray<RuleCounters>
   @usableFromInline let state: MatchState
   /// Rules to come back to, as numbers in `rules`.
+  /// Those of chains with an index are inverted: `candidateStack` has the places to go on from.
   @usableFromInline let stack: FlatArray<Int32>
-  @usableFromInline var patterns: InterfacePatterns
+  @usableFromInline let candidateStack: FlatArray<Candidates>
+  @usableFromInline let indexes: ChainIndexes
+  /// By protocol, the bytes a transport header needs for `PacketForm.whole`.
+  @usableFromInline let headerBytes: FlatArray<UInt32>
+  /// Of the packet being asked about.
+  @usableFromInline let keys: FlatArray<UInt32>
+  @usableFromInline private(set) var patterns: InterfacePatterns
 
-  /// Compiles. O(rules). Rules parsed by `Ruleset.parse` always compile; a ruleset made by hand
+  /// Compiles. O(rules × log rules), and more where many rules of a long chain overlap, within the
+  /// bounds of `TreeBuilder`. Rules parsed by `Ruleset.parse` always compile; a ruleset made by hand
   /// must jump only to chains that exist and must not loop.
   ///
   /// - Parameters:
@@ -59,18 +70,26 @@ public struct CompiledRuleset: ~Copyable, Sendable {
   ///   - tickNanoseconds: the kernel's timer tick, by which `-m limit` counts time; 4 ms is a
   ///     kernel with HZ 250.
   ///   - seed: for `-m statistic --mode random`.
+  ///   - policies: those that `CT --timeout` may name.
   public init(
     _ rules: FamilyRules, interfaces: InterfaceTable = InterfaceTable(),
-    tickNanoseconds: Int64 = 4_000_000, seed: UInt64 = 0
+    tickNanoseconds: Int64 = 4_000_000, seed: UInt64 = 0, policies: [TimeoutPolicy] = []
   ) throws(RulesetError) {
-    var compiler = RulesetCompiler(rules, tickNanoseconds: tickNanoseconds, seed: seed)
+    var compiler = RulesetCompiler(
+      rules, tickNanoseconds: tickNanoseconds, seed: seed, policies: policies)
     try compiler.compile()
+    patterns = InterfacePatterns(compiler.patterns)
+    patterns.learn(interfaces)
+    indexes = ChainIndexes(compiler.indexChains(patterns))
+    headerBytes = FlatArray(compiler.headerBytes)
+    keys = FlatArray([UInt32](repeating: 0, count: PacketKey.count))
     family = rules.family
     source = rules
     uses = compiler.uses
     ranges = compiler.ranges
     logs = compiler.logs
     trackingOptions = compiler.trackingOptions
+    templates = FlatArray(compiler.templates)
     self.rules = FlatArray(compiler.rules)
     tests = FlatArray(compiler.tests)
     portSpans = FlatArray(compiler.portSpans)
@@ -80,8 +99,7 @@ public struct CompiledRuleset: ~Copyable, Sendable {
     state = MatchState(compiler)
     // A way through chains that do not loop is at most as deep as there are chains.
     stack = FlatArray([Int32](repeating: 0, count: compiler.chains.count))
-    patterns = InterfacePatterns(compiler.patterns)
-    patterns.learn(interfaces)
+    candidateStack = FlatArray([Candidates](repeating: Candidates(), count: compiler.chains.count))
   }
 
   /// Whether the table exists: without a nat table no connection is asked for a binding.
@@ -95,8 +113,14 @@ public struct CompiledRuleset: ~Copyable, Sendable {
     entries[Int(table.rawValue) &* 5 &+ Int(chain.rawValue)] >= 0
   }
 
+  /// What tracking is to do with a packet by the CT rule it met; `context.trackingOptions` must be
+  /// that rule's. A zone by mark is that of the mark the packet has now.
+  public func template(_ context: MatchContext) -> TrackingTemplate {
+    templates[Int(context.trackingOptions)].template(mark: context.mark)
+  }
+
   /// Learns the interfaces registered since the last call. Must be called before a packet carries
-  /// one of them; an interface not learnt matches no pattern but `+`. O(new interfaces × patterns).
+  /// one of them; an interface not learnt matches no pattern but `+`. O(interfaces).
   public mutating func learn(_ interfaces: InterfaceTable) {
     patterns.learn(interfaces)
   }
@@ -148,6 +172,8 @@ struct CompiledChain: BitwiseCopyable, Sendable {
   /// The chain's place in `FamilyRules.tables` and `Table.chains`.
   @usableFromInline var tableIndex: Int32
   @usableFromInline var chainIndex: Int32
+  /// The chain's number in `ChainIndexes`, -1 where it has none.
+  @usableFromInline var index: Int32 = -1
 
   @inlinable var end: Int32 { first &+ count }
 }

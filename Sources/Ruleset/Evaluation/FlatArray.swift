@@ -19,6 +19,7 @@
     }
   }
 
+  @inlinable
   deinit {
     // Plain values need no deinitialization.
     unsafe base.deallocate()
@@ -38,5 +39,20 @@
       // In bounds by the precondition; initialized in `init`.
       unsafe base[index] = newValue
     }
+  }
+}
+
+extension FlatArray where Element == UInt32 {
+  /// How many of the 16 words from `index` on are at most `value`.
+  @inline(__always)
+  func countOfWords(notAbove value: UInt32, in index: Int) -> Int {
+    precondition(index >= 0 && index <= count &- 16)
+    // Differences instead of comparisons: no branch that could be foreseen wrongly.
+    var above: UInt64 = 0
+    for word in 0..<16 {
+      // In bounds by the precondition.
+      unsafe above &+= (UInt64(value) &- UInt64(base[index &+ word])) >> 63
+    }
+    return 16 &- Int(above)
   }
 }

@@ -51,8 +51,13 @@ public struct MatchContext: Sendable, BitwiseCopyable {
   public var hasConnection = false
   /// The connection's mark; CONNMARK changes it.
   public var connectionMark: UInt32 = 0
+  /// Some CONNMARK rule changed `connectionMark`, if only to change it back: listeners hear of both.
+  /// Whoever carries the mark to the connection sets this to false again.
+  public var hasNewConnectionMark = false
   public var ctStatus: ConnectionStatus = []
   public var ctDirection: Direction = .original
+  /// The helper that announced the connection. Only if `uses.masterHelper`.
+  public var masterHelper = HelperKind.none
   /// Only if `uses.connectionTuples`.
   public var originalTuple: Tuple
   /// Only if `uses.connectionTuples`.
@@ -82,7 +87,7 @@ public struct MatchContext: Sendable, BitwiseCopyable {
   /// Set by CT --notrack and NOTRACK: connection tracking leaves this packet alone. `ctState` is
   /// then `.untracked`.
   public var isNotTracked = false
-  /// Set by CT with other options: the index of the last one in `CompiledRuleset.trackingOptions`,
+  /// Set by CT with other options: the index of the first one in `CompiledRuleset.trackingOptions`,
   /// or -1.
   public var trackingOptions: Int32 = -1
   /// Set by TCPMSS: the MSS a SYN may at most announce; `.max` where no rule asked.

@@ -1,5 +1,7 @@
 // What a compiled rule does with a packet that matched: one flat value.
 
+import Conntrack
+
 /// An action; `a`, `b` and `c` mean what `kind` says.
 @usableFromInline
 struct RuleAction: BitwiseCopyable, Sendable {
@@ -82,16 +84,12 @@ public struct TrackingOptions: Hashable, Sendable {
   /// Whether the zone is for one direction only (`--zone-orig`, `--zone-reply`).
   public var zoneDirection: ZoneDirection = .both
   public var helper: String?
+  /// The helper of that name; `.none` where Weir has none for the rule's family and protocol.
+  public var helperKind = HelperKind.none
   public var timeoutPolicy: String?
   /// Names as written, in the order `iptables-save` prints them; nil: all.
   public var events: [String]?
   public var expectationEvents: [String]?
-
-  public enum ZoneDirection: Hashable, Sendable {
-    case both
-    case original
-    case reply
-  }
 
   public init() {}
 }

@@ -5,6 +5,10 @@
 public protocol RuleObserver: ~Copyable {
   /// Whether `asked`, `entered` and `returned` are wanted. Where this is false they are not called.
   static var isActive: Bool { get }
+  /// Whether `asked` is wanted for every rule, as if the rules were asked one after the other. Else
+  /// it is called only for rules that could not be ruled out by address, protocol, port and
+  /// interface. `isActive` unless said.
+  static var hearsEveryRule: Bool { get }
 
   /// A rule was compared with the packet.
   mutating func asked(_ rule: RuleReference, matched: Bool)
@@ -15,6 +19,10 @@ public protocol RuleObserver: ~Copyable {
   /// A LOG rule matched. Called whatever `isActive` says. The rule's prefix and level are in
   /// `CompiledRuleset.logs[log]`.
   mutating func logged(_ rule: RuleReference, log: Int, context: MatchContext)
+}
+
+extension RuleObserver where Self: ~Copyable {
+  @inlinable public static var hearsEveryRule: Bool { isActive }
 }
 
 /// Listens to nothing, and compiles away.

@@ -37,6 +37,8 @@ enum PacketField: UInt8, BitwiseCopyable, Sendable {
   case destinationTypeOnOutInterface
   case sourceMAC
   case packetType
+  /// Bit `HelperKind.rawValue` of the helper that announced the connection.
+  case masterHelper
   case userID
   case groupID
 }
@@ -188,6 +190,7 @@ extension MatchContext {
     case .destinationTypeOnOutInterface: UInt64(destinationTypeOnOutInterface.rawValue)
     case .sourceMAC: sourceMAC ?? .max
     case .packetType: UInt64(packetType.rawValue)
+    case .masterHelper: masterHelper == .none ? 0 : 1 << UInt64(masterHelper.rawValue)
     case .userID: socketUserID.map { UInt64($0) } ?? .max
     case .groupID: socketGroupID.map { UInt64($0) } ?? .max
     }

@@ -1,5 +1,6 @@
 // From the rule model to flat arrays: numbers chains, lays rules out, collects tests and actions.
 
+import Conntrack
 import NAT
 import Wire
 
@@ -11,13 +12,14 @@ public struct RulesetCompiler {
   private(set) var rules: [CompiledRule] = []
   private(set) var tests: [RuleTest] = []
   private(set) var portSpans: [PortSpan] = []
-  private(set) var chains: [CompiledChain] = []
+  var chains: [CompiledChain] = []
   private(set) var entries = InlineArray<25, Int32>(repeating: -1)
   private(set) var counters: [RuleCounters] = []
   private(set) var patterns: [String] = []
   private(set) var ranges: [NATRange] = []
   private(set) var logs: [LogOptions] = []
   private(set) var trackingOptions: [TrackingOptions] = []
+  private(set) var templates: [CompiledTemplate] = []
   private(set) var buckets: [TokenBucket] = []
   private(set) var turns: [NthCounter] = []
   let seed: UInt64
@@ -25,8 +27,14 @@ public struct RulesetCompiler {
   private var action = RuleAction(.none)
   private var patternNumbers: [String: Int32] = [:]
   private let tickNanoseconds: Int64
+  private let policies: [TimeoutPolicy]
+  /// The place of the timeout policy that the rule being compiled names.
+  private var policy: Int?
 
-  init(_ source: FamilyRules, tickNanoseconds: Int64, seed: UInt64) {
+  init(
+    _ source: FamilyRules, tickNanoseconds: Int64, seed: UInt64, policies: [TimeoutPolicy]
+  ) {
+    self.policies = policies
     self.source = source
     family = source.family
     self.tickNanoseconds = min(max(1, tickNanoseconds), 1_000_000_000)
@@ -53,7 +61,7 @@ public struct RulesetCompiler {
         let number = base + chainIndex
         chains[number].first = Int32(rules.count)
         for rule in chain.rules {
-          append(rule, chain: Int32(number), numbers)
+          try append(rule, chain: Int32(number), numbers)
         }
         appendEnd(of: chain, number: Int32(number))
       }
@@ -62,7 +70,12 @@ public struct RulesetCompiler {
 
   private mutating func append(
     _ rule: Rule, chain: Int32, _ numbers: [String: Int32]
-  ) {
+  ) throws(RulesetError) {
+    do throws(TimeoutPolicyProblem) {
+      policy = try rule.specification.timeoutPolicy(among: policies, family)
+    } catch {
+      throw error.error(at: rule.location)
+    }
     var compiled = header(rule.specification, chain: chain)
     compiled.firstTest = UInt32(tests.count)
     for match in rule.specification.matches { match.body.compile(into: &self) }
@@ -160,6 +173,7 @@ extension RulesetCompiler {
 
   mutating func add(_ options: TrackingOptions) -> UInt32 {
     trackingOptions.append(options)
+    templates.append(CompiledTemplate(options, policy: policy))
     return UInt32(trackingOptions.count - 1)
   }
 

@@ -54,6 +54,6 @@ public struct Match: Hashable, Sendable {
     StateMatch.self, MultiportMatch.self, MarkMatch.self, ConnmarkMatch.self, CommentMatch.self,
     LimitMatch.self, AddrtypeMatch.self, IPRangeMatch.self, LengthMatch.self, TTLMatch.self,
     HLMatch.self, MACMatch.self, PkttypeMatch.self, OwnerMatch.self, StatisticMatch.self,
-    TCPMSSMatch.self,
+    TCPMSSMatch.self, HelperMatch.self,
   ]
 }

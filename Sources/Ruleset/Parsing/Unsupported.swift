@@ -4,7 +4,7 @@
 enum Unsupported {
   static let matches: Set<String> = [
     "ah", "bpf", "cgroup", "cluster", "connbytes", "connlabel", "connlimit", "cpu", "dccp",
-    "devgroup", "dscp", "dst", "ecn", "esp", "eui64", "frag", "hashlimit", "hbh", "helper",
+    "devgroup", "dscp", "dst", "ecn", "esp", "eui64", "frag", "hashlimit", "hbh",
     "ipcomp", "ipv6header", "ipvs", "mh", "nfacct", "osf", "physdev", "policy", "quota", "rateest",
     "realm", "recent", "rpfilter", "rt", "sctp", "set", "socket", "srh", "string", "time", "tos",
     "u32", "udplite",

@@ -1,21 +1,22 @@
 // `-j CT` and `-j NOTRACK`: what connection tracking shall do with a packet it has not seen yet
 // (iptables-extensions(8), CT, NOTRACK).
 
+import Conntrack
 import Wire
 
 /// Leaves packets untracked, or tells tracking their zone, helper, timeouts and events.
 public struct CTTarget: RuleTarget {
   public static let name = "CT"
   public static let tables: [TableName]? = [.raw]
-  private static let zones = ["--zone", "--zone-orig", "--zone-reply"]
   public static let options =
     [
       OptionRule("--notrack", arguments: 0), OptionRule("--helper"), OptionRule("--timeout"),
       OptionRule("--ctevents"), OptionRule("--expevents"),
-    ] + zones.map { name in OptionRule(name, excludes: zones.filter { $0 != name }) }
+    ] + ["--zone", "--zone-orig", "--zone-reply"].map { OptionRule($0) }
 
   public var isNotTracked = false
   public var tracking = TrackingOptions()
+  private var zoneOptions: Set<String> = []
 
   public init() {}
 
@@ -33,13 +34,14 @@ public struct CTTarget: RuleTarget {
     case "--ctevents": tracking.events = try Self.list(word, among: Self.events)
     case "--expevents": tracking.expectationEvents = try Self.list(word, among: ["new"])
     default:
-      tracking.zone =
-        word.text == "mark" ? .mark : .number(UInt16(try word.number(upTo: 65535)))
-      switch use.name {
-      case "--zone-orig": tracking.zoneDirection = .original
-      case "--zone-reply": tracking.zoneDirection = .reply
-      default: tracking.zoneDirection = .both
+      // Of several the last number counts, but a mark stays; both directions are every direction.
+      if word.text == "mark" {
+        tracking.zone = .mark
+      } else {
+        let number = UInt16(try word.number(upTo: 65535))
+        if tracking.zone != .mark { tracking.zone = .number(number) }
       }
+      if use.name != "--zone" { zoneOptions.insert(use.name) }
     }
   }
 
@@ -57,6 +59,14 @@ public struct CTTarget: RuleTarget {
   public mutating func finish(_ scope: RuleScope) throws(RulesetError) {
     if tracking.helper != nil && scope.protocolNumber == nil {
       throw scope.word.problem("`--helper` needs a protocol, by `-p`")
+    }
+    if zoneOptions.count == 1 {
+      tracking.zoneDirection = zoneOptions.contains("--zone-orig") ? .original : .reply
+    }
+    zoneOptions = []
+    if let helper = tracking.helper, let number = scope.protocolNumber {
+      tracking.helperKind =
+        HelperKind(name: helper, scope.family, protocolNumber: number) ?? .none
     }
     // Zone 0 is what every packet has.
     if tracking.zone == .number(0) {

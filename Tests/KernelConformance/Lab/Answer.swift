@@ -22,6 +22,8 @@ struct Answer: Hashable {
   var events: [ConnectionEvent] = []
   /// Of these, what Weir told since an entry's time was over, before it looked at the packet.
   var expired: [ConnectionEvent] = []
+  /// The same of expectations.
+  var expectationEvents: [ExpectationEvent] = []
   /// Weir's words for what it did.
   var reason = ""
 

@@ -60,6 +60,13 @@
 
     // MARK: Cases of files
 
+    /// One case as a script, with what the two sides said, whether they differ or not.
+    package func script(name: String, text: String) throws -> String {
+      let test = try ConformanceCase(name: name, text: text)
+      let run = try Lockstep(kernels, seed: 1).run(test)
+      return Script.text(test, run, run.difference)
+    }
+
     /// Runs one case. Returns nil where both sides agree, else the difference in words.
     package func runFile(name: String, text: String) throws -> String? {
       let test = try ConformanceCase(name: name, text: text)

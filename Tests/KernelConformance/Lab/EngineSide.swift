@@ -74,6 +74,7 @@ struct EngineSide: ~Copyable {
       outcome = firewall.receive(&packet, arrival, to: &leaving, observer: &silent)
     }
     answer.events = firewall.tracker.takeEvents()
+    answer.expectationEvents = firewall.tracker.takeExpectationEvents()
     if let state = outcome.ctState {
       answer.ctState = state.name
       if let direction = outcome.direction, state != .invalid {
@@ -81,6 +82,10 @@ struct EngineSide: ~Copyable {
       }
     }
     answer.emissions = emissions(leaving) + leaving.delivered
+    // A connection that clashes goes when it is to be confirmed: in IPv4, behind the probe.
+    if outcome.hook == .input && outcome.reason == .clash && family == .ipv4 {
+      answer.emissions.append(Emission(port: .host, bytes: packet.bytes.array))
+    }
     answer.sort()
     answer.reason = "\(outcome.verdict.name)"
     if let hook = outcome.hook { answer.reason += " in \(hook.name)" }
@@ -99,8 +104,13 @@ struct EngineSide: ~Copyable {
 
   /// What comes of time alone.
   mutating func pass(to time: Int64) -> Answer {
-    firewall.advance(to: time)
-    return Answer()
+    var leaving = Leaving()
+    var silent = SilentObserver()
+    firewall.advance(to: time, to: &leaving, observer: &silent)
+    var answer = Answer()
+    answer.emissions = emissions(leaving)
+    answer.sort()
+    return answer
   }
 
   /// The table as it is at `time`.
@@ -109,15 +119,52 @@ struct EngineSide: ~Copyable {
     return firewall.tracker.connections()
   }
 
+  /// The router is another.
+  mutating func change(to host: HostConfiguration, at time: Int64) -> Answer {
+    var answer = Answer()
+    firewall.advance(to: time)
+    answer.expired = firewall.tracker.takeEvents()
+    answer.reason =
+      firewall.hostChanged(to: host, at: time) ? "the host changed" : "other interfaces"
+    // In which order the entries go nobody says.
+    answer.expired += firewall.tracker.takeEvents()
+    return answer
+  }
+
+  /// What is expected at `time`.
+  mutating func expectations(at time: Int64) -> [Expectation] {
+    firewall.advance(to: time)
+    return firewall.tracker.expectations()
+  }
+
+  /// Makes the next choice at random fall on `port`, where it is among the ports from `first` up to,
+  /// not including, the highest: what NAT for helpers chooses from.
+  mutating func choose(_ port: UInt16, from first: UInt16) {
+    guard port >= first, first < .max else { return }
+    let choices = UInt64(UInt16.max - first)
+    for seed in 0..<10_000_000 {
+      let generator = SeededGenerator(seed: UInt64(seed))
+      var trial = generator
+      if trial.next() % choices == UInt64(port - first) {
+        firewall.tracker.generator = generator
+        return
+      }
+    }
+  }
+
   /// What else is remembered of the connection of a tuple.
-  func details(_ tuple: Tuple) -> ProtocolDetails { firewall.tracker.protocolDetails(tuple) }
+  func details(_ connection: Connection) -> ProtocolDetails {
+    firewall.tracker.protocolDetails(
+      connection.original,
+      zone: TrackingZone(id: connection.zone, direction: connection.zoneDirection))
+  }
 
   /// Takes over a binding that the kernel chose.
   mutating func rebind(_ connection: Connection) -> Bool {
     firewall.tracker.rebind(
       connection.original, reply: connection.reply,
       status: connection.status.intersection([.sourceNAT, .destinationNAT]),
-      zone: connection.zone)
+      zone: TrackingZone(id: connection.zone, direction: connection.zoneDirection))
   }
 
   /// The rules with their counters.

@@ -2,6 +2,7 @@
 
 #if os(Linux)
   import Conntrack
+  import ConntrackFormat
   import Ruleset
   import Wire
 
@@ -43,7 +44,7 @@
     }
 
     func run(_ test: ConformanceCase) throws -> Run {
-      kernel = try kernels.side(test.setup)
+      kernel = try kernels.side(test.router)
       try kernel.prepare(test)
       let router = kernel.router
       let rules = test.rules.isEmpty ? "" : try router.rules(test.family)
@@ -53,7 +54,8 @@
       // Far from those of the runs before, whose fragments may still wait.
       runs &+= 1
       let maker = PacketMaker(
-        flows: test.flows, family: test.family, identificationBase: runs &* 64)
+        flows: test.flows.map { Network.renewed($0, run: runs) }, family: test.family,
+        identificationBase: runs &* 64)
       var kernelMemory = SideMemory()
       var engineMemory = SideMemory()
       var run = Run()
@@ -73,6 +75,12 @@
           run.difference = Difference(step: number, findings: findings)
           return run
         }
+        if case .change(let words) = step.kind {
+          let findings = try change(words, number, &engine, &comparison, &run)
+          if findings.isEmpty { continue }
+          run.difference = Difference(step: number, findings: findings)
+          return run
+        }
         guard let sent = maker.packet(step, number: number, kernelMemory),
           let mine = maker.packet(step, number: number, engineMemory)
         else { continue }
@@ -81,9 +89,10 @@
           run.difference = Difference(step: number, findings: [finding])
           return run
         }
-        packets += 1
         let time = System.now()
-        var answer = try kernel.send(sent, test.family)
+        guard var answer = try kernel.send(sent, test.family) else { continue }
+        packets += 1
+        if test.hasHelpers { foresee(&engine, sent, answer) }
         let engineAnswer = engine.take(mine, test.family, at: time)
         comparison.renaming.beginPacket()
         var table = engine.connections(at: System.now())
@@ -103,6 +112,10 @@
         // What is the same but for a choice is what the kernel sent, from now on.
         let mineOut = findings.isEmpty ? answer.emissions : engineAnswer.emissions
         engineMemory.note(step, mine, mineOut)
+        if test.hasHelpers {
+          findings += try expectationFindings(
+            &engine, answer, engineAnswer, test.family)
+        }
         run.exchanges.append(
           Exchange(
             step: number, sent: sent, kernel: answer, engine: engineAnswer, table: table))
@@ -124,22 +137,26 @@
     ) throws -> [Finding] {
       var findings = comparison.findings(
         kernel: kernelAnswer, engine: engineAnswer, sent: sent)
-      var known: Set<Tuple> = []
+      var known: Set<ZonedTuple> = []
       for connection in table {
-        let tuple = connection.original
-        var entry = try kernel.router.table.entry(tuple)
-        if entry?.original != tuple { entry = nil }
+        let key = ZonedTuple(connection.original, of: connection)
+        var entry = try kernel.router.table.entry(key.tuple, zone: key.zone)
+        var details = kernel.router.table.details
+        if let other = entry, other.original != key.tuple {
+          // In zones of one direction a tuple may be another entry's too, in the other direction.
+          entry = try kernel.router.table.all().first {
+            ZonedTuple($0.original, of: $0) == key
+          }
+          details = engine.details(connection)
+        }
         if let entry {
-          known.insert(entry.original)
-          kernel.met.insert(entry.original)
-          let both = (
-            kernel: kernel.router.table.details, engine: engine.details(connection.original)
-          )
-          if both.kernel != both.engine {
+          known.insert(ZonedTuple(entry.original, of: entry))
+          kernel.met.insert(ZonedTuple(entry.original, of: entry))
+          let mine = engine.details(connection)
+          if details != mine {
             findings.append(
               Finding(
-                kind: .details,
-                lines: ["details: kernel \(both.kernel)", "         Weir   \(both.engine)"]))
+                kind: .details, lines: ["details: kernel \(details)", "         Weir   \(mine)"]))
           }
         }
         if let finding = comparison.finding(kernel: entry, engine: connection) {
@@ -148,7 +165,8 @@
       }
       // The count may include entries that are over; the list does not.
       if try kernel.router.table.count() != table.count {
-        for entry in try kernel.router.table.all() where !known.contains(entry.original) {
+        for entry in try kernel.router.table.all()
+        where !known.contains(ZonedTuple(entry.original, of: entry)) {
           findings.append(
             Finding(
               kind: .table,
@@ -158,12 +176,85 @@
       return findings
     }
 
+    /// Changes the router on both sides.
+    private func change(
+      _ words: String, _ number: Int, _ engine: inout EngineSide, _ comparison: inout Comparison,
+      _ run: inout Run
+    ) throws -> [Finding] {
+      let time = System.now()
+      try kernel.router.change(words)
+      var answer = Answer()
+      try kernel.collect(&answer, nil)
+      let mine = engine.change(to: try kernel.router.snapshot(), at: time)
+      let before = comparison
+      var table = engine.connections(at: System.now())
+      var findings = try self.findings(&comparison, answer, mine, ([], []), engine, table)
+      if !findings.isEmpty {
+        // IPv6 tidies up later.
+        try kernel.wait(for: &answer, .host)
+        comparison = before
+        table = engine.connections(at: System.now())
+        findings = try self.findings(&comparison, answer, mine, ([], []), engine, table)
+      }
+      run.exchanges.append(
+        Exchange(
+          step: number, sent: MadePacket(port: .host, bytes: []), kernel: answer, engine: mine,
+          table: table))
+      return findings
+    }
+
+    /// What the two sides expect, and what listeners heard of it.
+    private func expectationFindings(
+      _ engine: inout EngineSide, _ kernelAnswer: Answer, _ engineAnswer: Answer,
+      _ family: AddressFamily
+    ) throws -> [Finding] {
+      let mine = engine.expectations(at: System.now())
+      let its = try kernel.router.table.expectations(family)
+      let isSame =
+        mine.count == its.count
+        && its.allSatisfy { one in mine.contains { one.isLike($0) } }
+      let events = (kernelAnswer.expectationEvents, engineAnswer.expectationEvents)
+      let areEventsSame =
+        events.0.count == events.1.count
+        && zip(events.0, events.1).allSatisfy {
+          $0.kind == $1.kind && $0.expectation.isLike($1.expectation)
+        }
+      var findings: [Finding] = []
+      let writer = ExpectationWriter()
+      if !isSame {
+        findings.append(
+          Finding(
+            kind: .table,
+            lines: ["expectations:"] + its.map { "  kernel \(writer.line($0))" }
+              + mine.map { "  Weir   \(writer.line($0))" }))
+      }
+      if !areEventsSame {
+        findings.append(
+          Finding(
+            kind: .events,
+            lines: ["events of expectations:"] + events.0.map { "  kernel \(writer.line($0))" }
+              + events.1.map { "  Weir   \(writer.line($0))" }))
+      }
+      return findings
+    }
+
+    /// Where the kernel chose a port for what a packet announced, Weir is to choose the same: what the
+    /// packets say and how long they are depends on it.
+    private func foresee(_ engine: inout EngineSide, _ sent: MadePacket, _ answer: Answer) {
+      guard let announced = Announced(packet: sent.bytes),
+        let chosen = answer.emissions.lazy.compactMap({ Announced(packet: $0.bytes) }).first,
+        chosen.port != announced.port
+      else { return }
+      engine.choose(chosen.port, from: announced.port)
+    }
+
     /// Where NAT chose by chance, Weir goes on with what the kernel chose.
     private func takeOverChoices(
       _ comparison: inout Comparison, _ engine: inout EngineSide, _ table: inout [Connection]
     ) throws {
       for connection in table where comparison.renaming.isUnsettled(connection) {
-        guard let entry = try kernel.router.table.entry(connection.original),
+        let key = ZonedTuple(connection.original, of: connection)
+        guard let entry = try kernel.router.table.entry(key.tuple, zone: key.zone),
           let choice = comparison.renaming.choiceToTakeOver(
             kernel: entry, engine: connection, table: table)
         else { continue }

@@ -90,6 +90,39 @@ struct SideMemory {
   }
 
   private var left: [Key: Emission] = [:]
+  /// Of each flow that announced something, where to.
+  private(set) var announced: [Int: Endpoint] = [:]
+  /// Where segments ended, as sent and as they arrived, where the two are not the same; oldest first.
+  private var moved: [Key: [(sent: UInt32, arrived: UInt32)]] = [:]
+
+  /// What the other end acknowledges where it has got all up to `number`, as its sender counts.
+  func acknowledgement(_ number: UInt32, _ flow: Int, _ direction: Direction) -> UInt32 {
+    let ends = moved[Key(flow: flow, direction: direction)] ?? []
+    guard
+      let last = ends.last(where: { Int32(bitPattern: number &- $0.sent) >= 0 })
+    else { return number }
+    return number &+ (last.arrived &- last.sent)
+  }
+
+  private static func end(_ bytes: [UInt8]) -> UInt32? {
+    guard let shape = PacketShape(bytes), shape.protocolNumber == IPProtocolNumber.tcp,
+      let segment = TCPHeader(bytes.rawSpan, at: shape.offset, end: bytes.count)
+    else { return nil }
+    let data = bytes.count - shape.offset - segment.headerLength
+    return segment.sequence &+ UInt32(data)
+  }
+
+  private mutating func noteHelp(_ step: Step, _ sent: MadePacket, _ onward: Emission) {
+    guard case .tcp(let tcp) = step.kind, tcp.payload != nil else { return }
+    if let end = SideMemory.end(sent.bytes), let arrived = SideMemory.end(onward.bytes) {
+      let key = Key(flow: step.flow, direction: step.direction)
+      if end != arrived || moved[key] != nil { moved[key, default: []].append((end, arrived)) }
+    }
+    if let found = Announced(packet: onward.bytes), let shape = PacketShape(onward.bytes) {
+      announced[step.flow] = Endpoint(
+        found.address ?? shape.source, shape.family, port: found.port)
+    }
+  }
 
   func last(_ flow: Int, _ direction: Direction) -> Emission? {
     left[Key(flow: flow, direction: direction)]
@@ -107,6 +140,7 @@ struct SideMemory {
       return emission.port != sent.port
         || out.destination != shape.source && !out.isICMPError(emission.bytes)
     }
+    if let onward { noteHelp(step, sent, onward) }
     if let onward { left[Key(flow: step.flow, direction: step.direction)] = onward }
   }
 }
@@ -126,15 +160,18 @@ struct PacketMaker {
     packet.bytes = step.ip.applied(
       to: packet.bytes, family, identificationBase: identificationBase)
     packet.frame = step.ip.frame
+    packet.port = step.ip.port ?? packet.port
     return packet
   }
 
   private func plainPacket(_ step: Step, number: Int, _ memory: SideMemory) -> MadePacket? {
     let ip = IPFields(
       hopLimit: step.hopLimit ?? 64, identification: UInt32(truncatingIfNeeded: number + 1))
-    if case .wait = step.kind { return nil }
-    if case .error(let error) = step.kind {
+    switch step.kind {
+    case .wait, .change: return nil
+    case .error(let error):
       return self.error(error, step, number, ip, memory)?.keeping(step.kept)
+    default: break
     }
     var (port, source, destination) = ends(step, memory)
     // What the router itself would have to send nobody sends in its place.
@@ -143,7 +180,9 @@ struct PacketMaker {
     destination.address = step.ip.destination ?? destination.address
     var bytes: [UInt8]
     switch step.kind {
-    case .tcp(let tcp):
+    case .tcp(var tcp):
+      tcp.acknowledgement = memory.acknowledgement(
+        tcp.acknowledgement, step.flow, step.direction.opposite)
       bytes = PacketMaker.tcp(tcp, number, from: source, to: destination, ip)
     case .udp(let udp):
       bytes = PacketMaker.udp(udp, number, from: source, to: destination, ip)
@@ -163,7 +202,7 @@ struct PacketMaker {
     case .raw(let raw):
       bytes = PacketBuilder.ip(
         from: source, to: destination, transportProtocol: raw.number, payload: raw.bytes, ip)
-    case .error, .wait: return nil
+    case .error, .wait, .change: return nil
     }
     return MadePacket(port: port, bytes: bytes).keeping(step.kept)
   }
@@ -174,7 +213,10 @@ struct PacketMaker {
     _ step: Step, _ memory: SideMemory
   ) -> (port: Port, source: Endpoint, destination: Endpoint) {
     let flow = flows[step.flow]
-    if step.direction == .original { return (flow.port, flow.source, flow.destination) }
+    if step.direction == .original {
+      let announced = flow.announcedBy.flatMap { memory.announced[$0] }
+      return (flow.port, flow.source, announced ?? flow.destination)
+    }
     guard let seen = memory.last(step.flow, .original), let shape = PacketShape(seen.bytes) else {
       return (Network.side(of: flow.destination.address, family), flow.destination, flow.source)
     }
@@ -218,7 +260,7 @@ struct PacketMaker {
       from: source, to: destination, flags: step.flags, sequence: step.sequence,
       acknowledgement: step.acknowledgement, window: step.window,
       options: step.options.isEmpty ? [] : [.bytes(step.options)],
-      payload: payload(step.length, number), ip)
+      payload: step.payload ?? payload(step.length, number), ip)
     let start = headerLength(bytes)
     if let offset = step.dataOffset {
       let at = start + TCPField.dataOffset
@@ -237,7 +279,7 @@ struct PacketMaker {
     _ step: UDPStep, _ number: Int, from source: Endpoint, to destination: Endpoint, _ ip: IPFields
   ) -> [UInt8] {
     var bytes = PacketBuilder.udp(
-      from: source, to: destination, payload: payload(step.length, number),
+      from: source, to: destination, payload: step.payload ?? payload(step.length, number),
       withChecksum: step.checksum != .absent, ip)
     if let field = step.lengthField { bytes.store16(field, at: headerLength(bytes) + 4) }
     if step.checksum == .bad { spoil(&bytes, at: UDPField.checksum) }

@@ -21,6 +21,10 @@ enum PacketWords {
         words += " seq \(span.uint32(at: at + TCPField.sequence))"
         words += " ack \(span.uint32(at: at + TCPField.acknowledgement))"
         words += " win \(span.uint16(at: at + TCPField.window))"
+        let data = at + Int(bytes[at + TCPField.dataOffset] >> 4) * 4
+        if data < bytes.count && bytes.count - data < 200 {
+          words += " text \(PayloadText.write(Array(bytes[data...])))"
+        }
       }
     } else if shape.isICMP && bytes.count >= at + 8 {
       words = "icmp \(bytes[at])/\(bytes[at + 1])"

@@ -135,7 +135,9 @@ struct Renaming {
     // A port that gives way stays in its class.
     let classes: [ClosedRange<UInt16>] = [1...511, 600...1023, 1024...65_535]
     let mine = original.sourcePort < 512 ? 0 : original.sourcePort < 1024 ? 1 : 2
-    return classes[mine].contains(kernel) && classes[mine].contains(engine)
+    return [kernel, engine].allSatisfy {
+      $0 == original.sourcePort || classes[mine].contains($0)
+    }
   }
 
   static func isICMP(_ tuple: Tuple) -> Bool {
@@ -177,8 +179,10 @@ struct Renaming {
       return headers.end >= at + 8 && bytes.uint16(at: at + 4) == tuple.sourcePort
         && bytes.uint16(at: at) == tuple.destinationPort
     }
-    let hasNone = tuple.sourcePort == 0 && tuple.destinationPort == 0
-    return hasNone
+    let protocols = [
+      IPProtocolNumber.tcp, IPProtocolNumber.udp, IPProtocolNumber.udpLite, IPProtocolNumber.sctp,
+    ]
+    return !protocols.contains(tuple.protocolNumber)
       || headers.end >= at + 4 && bytes.uint16(at: at) == tuple.sourcePort
         && bytes.uint16(at: at + 2) == tuple.destinationPort
   }

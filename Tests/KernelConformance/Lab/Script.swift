@@ -3,7 +3,7 @@
 
 #if os(Linux)
   enum Script {
-    static func text(_ test: ConformanceCase, _ run: Run, _ difference: Difference) -> String {
+    static func text(_ test: ConformanceCase, _ run: Run, _ difference: Difference?) -> String {
       var lines = ["# \(test.name)"]
       lines += [
         "# The router: lan0 10.0.1.1/24 fd00:1::1/64, wan0 198.51.100.1/24 2001:db8:9::1/64"
@@ -16,7 +16,7 @@
         guard let exchange = run.exchanges.first(where: { $0.step == number }) else { continue }
         lines.append(
           "#   in  \(exchange.sent.port.rawValue) \(PacketWords.line(exchange.sent.bytes))")
-        let isLast = number == difference.step
+        let isLast = number == difference?.step
         for emission in exchange.kernel.emissions where !isLast {
           lines.append("#   out \(emission.port.rawValue) \(PacketWords.line(emission.bytes))")
         }
@@ -24,6 +24,7 @@
         lines.append("#   ctstate \(exchange.kernel.ctState)")
         if !isLast { lines += exchange.table.map { "#   \(Comparison.line($0))" } }
       }
+      guard let difference else { return lines.joined(separator: "\n") + "\n# no difference\n" }
       let kinds = difference.kinds.sorted().map(\.rawValue).joined(separator: ", ")
       let place =
         difference.step < test.steps.count ? "at the last packet" : "at the end, behind all packets"

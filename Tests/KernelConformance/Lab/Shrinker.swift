@@ -79,6 +79,7 @@
       { $0.ip.source = nil },
       { $0.ip.destination = nil },
       { $0.ip.frame = .unicast },
+      { $0.ip.port = nil },
       { step in
         switch step.kind {
         case .tcp(var tcp):
@@ -111,7 +112,7 @@
         case .message(var message):
           message.length = 0
           step.kind = .message(message)
-        case .sctp, .raw, .wait: break
+        case .sctp, .raw, .wait, .change: break
         }
       },
       { step in

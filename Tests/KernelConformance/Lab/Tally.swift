@@ -44,6 +44,7 @@ struct Tally {
           case .message(let message): "icmp \(message.type)"
           case .raw(let raw): "protocol \(raw.number)"
           case .wait: ""
+          case .change: "change of the router"
           }
         protocols["\(family) \(kind)", default: 0] += 1
         states[exchange.kernel.ctState, default: 0] += 1

@@ -20,6 +20,10 @@
     var failed = false
     for path in files {
       let text = try String(contentsOfFile: path, encoding: .utf8)
+      if ProcessInfo.processInfo.environment["SHOW"] != nil {
+        print(try laboratory.script(name: path, text: text))
+        continue
+      }
       let difference = try laboratory.runFile(name: path, text: text)
       print(difference ?? "\(path): no difference")
       if difference != nil { failed = true }

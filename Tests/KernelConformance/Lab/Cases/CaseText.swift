@@ -11,6 +11,7 @@
 //   1 > udp length 40 id 7 piece 0-24
 //   1 > udp length 8 headers 0:0502000001000000,60:0104 edit 4:ffff cut 60 (any kind: see IPLayer.swift)
 //   wait 1500
+//   ip addr del 198.51.100.1/24 dev wan0
 
 import Conntrack
 import Wire
@@ -55,7 +56,8 @@ extension ConformanceCase {
     for (index, flow) in flows.enumerated() {
       lines.append(
         "flow \(index + 1) \(flow.kind.rawValue) \(flow.port.rawValue) "
-          + "\(flow.source.text) \(flow.destination.text)")
+          + "\(flow.source.text) \(flow.destination.text)"
+          + (flow.announcedBy.map { " announced \($0 + 1)" } ?? ""))
     }
     lines += steps.map { $0.text(family) }
     return lines.joined(separator: "\n") + "\n"
@@ -67,11 +69,13 @@ extension Step {
     var words: [String] = []
     switch kind {
     case .wait(let milliseconds): return "wait \(milliseconds)"
+    case .change(let words): return "ip \(words)"
     case .tcp(let tcp): words = tcp.words
     case .udp(let udp):
       words = ["udp", "length \(udp.length)"]
       if udp.checksum != .right { words.append("checksum \(udp.checksum.rawValue)") }
       if let field = udp.lengthField { words.append("says \(field)") }
+      if let payload = udp.payload { words.append("text \(PayloadText.write(payload))") }
     case .echo(let echo):
       words = ["echo", "sequence \(echo.sequence)", "length \(echo.length)"]
       if echo.hasBadChecksum { words.append("checksum bad") }
@@ -98,6 +102,7 @@ extension TCPStep {
     if length > 0 { words.append("length \(length)") }
     if hasBadChecksum { words.append("checksum bad") }
     if let dataOffset { words.append("dataoffset \(dataOffset)") }
+    if let payload { words.append("text \(PayloadText.write(payload))") }
     return words
   }
 }
@@ -134,13 +139,21 @@ extension ConformanceCase {
         sysctls.append(Sysctl(name: String(words[1]), value: String(words[2])))
       case ("router", 2...): setup.append(words.dropFirst().joined(separator: " "))
       case ("rule", 3...): rules.append(words.dropFirst().joined(separator: " "))
+      case ("ip", 2...):
+        steps.append(Step(kind: .change(words.dropFirst().joined(separator: " "))))
       case ("wait", 2): steps.append(Step(kind: .wait(Int(words[1]) ?? 0)))
-      case ("flow", 6):
+      case ("flow", 6), ("flow", 8):
         guard let kind = Flow.Kind(rawValue: String(words[2])),
           let port = Port(rawValue: String(words[3])), let source = Endpoint(words[4]),
           let destination = Endpoint(words[5]), words[1] == "\(flows.count + 1)"
         else { throw fail("expected `flow NUMBER KIND lan|wan|host SOURCE DESTINATION`") }
         flows.append(Flow(kind: kind, port: port, source: source, destination: destination))
+        if words.count == 8 {
+          guard words[6] == "announced", let other = Int(words[7]) else {
+            throw fail("expected `announced FLOW`")
+          }
+          flows[flows.count - 1].announcedBy = other - 1
+        }
       case (_, 3...):
         guard let flow = Int(first), flows.indices.contains(flow - 1),
           words[1] == ">" || words[1] == "<"
@@ -180,14 +193,16 @@ extension Step {
             flags: flags, sequence: number("seq", 0), acknowledgement: number("ack", 0),
             window: number("win", 65_535), options: hexBytes(values["options"] ?? ""),
             length: number("length", 0), hasBadChecksum: isBad,
-            dataOffset: values["dataoffset"].flatMap { UInt8($0) })))
+            dataOffset: values["dataoffset"].flatMap { UInt8($0) },
+            payload: values["text"].flatMap { PayloadText.read($0) })))
     case "udp":
       let checksum = UDPStep.Checksum(rawValue: String(values["checksum"] ?? "right")) ?? .right
       self.init(
         kind: .udp(
           UDPStep(
             length: number("length", 0), checksum: checksum,
-            lengthField: values["says"].flatMap { UInt16($0) })))
+            lengthField: values["says"].flatMap { UInt16($0) },
+            payload: values["text"].flatMap { PayloadText.read($0) })))
     case "echo":
       self.init(
         kind: .echo(

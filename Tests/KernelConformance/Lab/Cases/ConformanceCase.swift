@@ -14,6 +14,9 @@ struct Flow: Hashable {
   var port: Port
   var source: Endpoint
   var destination: Endpoint
+  /// A place in the case's flows: this one goes where that one's bytes announced, as they arrived. The
+  /// destination is where it goes while nothing has.
+  var announcedBy: Int?
 }
 
 struct Step: Hashable {
@@ -28,6 +31,8 @@ struct Step: Hashable {
     case raw(RawStep)
     /// Milliseconds in which nothing happens.
     case wait(Int)
+    /// Arguments of `ip` that change the router: `addr del 198.51.100.1/24 dev wan0`.
+    case change(String)
   }
 
   var kind: Kind
@@ -54,6 +59,8 @@ struct TCPStep: Hashable {
   var hasBadChecksum = false
   /// In 32-bit words, where it shall not be the right one.
   var dataOffset: UInt8?
+  /// What it carries, in place of `length` bytes of no meaning.
+  var payload: [UInt8]?
 }
 
 struct UDPStep: Hashable {
@@ -63,6 +70,8 @@ struct UDPStep: Hashable {
   var checksum = Checksum.right
   /// What the length field says, where that is not the truth.
   var lengthField: UInt16?
+  /// What it carries, in place of `length` bytes of no meaning.
+  var payload: [UInt8]?
 }
 
 struct EchoStep: Hashable {
@@ -115,10 +124,17 @@ struct ConformanceCase: Hashable {
     sysctls.filter { !$0.name.hasPrefix("net.netfilter.") }.map { "\($0.name)=\($0.value)" }
   }
 
+  /// The router the case runs on: one of its own where it is changed under way.
+  var router: [String] {
+    let changes = steps.contains { if case .change = $0.kind { true } else { false } }
+    return changes && !setup.contains("fresh") ? setup + ["fresh"] : setup
+  }
+
   /// Whether some table lacks some of its usual chains.
   var hasPartialTables: Bool { rules.contains { $0.contains(" :") && $0.contains(" ACCEPT [") } }
 
   var translates: Bool { rules.contains { $0.hasPrefix("-t nat") } }
+  var hasHelpers: Bool { rules.contains { $0.contains("-j CT --helper") } }
 
   /// What iptables-restore reads; empty without rules.
   var rulesText: String {
@@ -126,10 +142,10 @@ struct ConformanceCase: Hashable {
       "raw": ["PREROUTING", "OUTPUT"],
       "mangle": ["PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"],
       "nat": ["PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"],
-      "filter": ["INPUT", "FORWARD", "OUTPUT"],
+      "filter": ["INPUT", "FORWARD", "OUTPUT"], "security": ["INPUT", "FORWARD", "OUTPUT"],
     ]
     var text = ""
-    for table in ["raw", "mangle", "nat", "filter"] {
+    for table in ["raw", "mangle", "nat", "filter", "security"] {
       let mine = rules.filter { $0.hasPrefix("-t \(table)") }.map { $0.dropFirst(4 + table.count) }
       if mine.isEmpty { continue }
       text += "*\(table)\n"

@@ -39,17 +39,35 @@ struct CaseGenerator: Sendable {
     CaseGenerator(name: "nat", about: "NAT: MASQUERADE, SNAT, DNAT, REDIRECT, collisions") {
       NATGenerator.make(&$0, $1)
     },
+    CaseGenerator(name: "helpers", about: "helpers: FTP, TFTP, what they expect, NAT of it") {
+      HelpersGenerator.make(&$0, $1)
+    },
     CaseGenerator(name: "local", about: "the router's own packets: OUTPUT, INPUT, lo, NAT there") {
       LocalGenerator.make(&$0, $1)
     },
     CaseGenerator(name: "natwide", about: "NAT with all targets' options mixed, any addresses") {
       NATWideGenerator.make(&$0, $1)
     },
+    CaseGenerator(name: "natchange", about: "NAT while addresses, links and routes change") {
+      NATChangeGenerator.make(&$0, $1)
+    },
     CaseGenerator(name: "natcrowd", about: "NAT: many clients, few ports, ranges used up") {
       NATWideGenerator.crowd(&$0, $1)
     },
     CaseGenerator(name: "rules", about: "rules with conntrack states, REJECT, counters") {
       RulesGenerator.make(&$0, $1)
+    },
+    CaseGenerator(name: "fragments", about: "fragments: order, overlaps, sizes, MTU, expiry") {
+      FragmentGenerator.make(&$0, $1)
+    },
+    CaseGenerator(name: "headers", about: "IPv4 options and IPv6 extension headers") {
+      HeaderGenerator.make(&$0, $1)
+    },
+    CaseGenerator(name: "malformed", about: "IP headers that lie, addresses that cannot be") {
+      MalformedGenerator.make(&$0, $1)
+    },
+    CaseGenerator(name: "router", about: "routes of every type, MTU, redirects, source checks") {
+      RouterGenerator.make(&$0, $1)
     },
     CaseGenerator(
       name: "tcp-states", about: "TCP: any segment, at the edges of any window, in every state"
@@ -70,6 +88,15 @@ struct CaseGenerator: Sendable {
     },
     CaseGenerator(name: "messages", about: "ICMP and ICMPv6 messages of every type") {
       MessagesGenerator.make(&$0, $1)
+    },
+    CaseGenerator(name: "marks", about: "marks of packets and connections, chains of one's own") {
+      MarksGenerator.make(&$0, $1)
+    },
+    CaseGenerator(name: "zones", about: "zones of one direction or both, NAT within and across") {
+      ZonesGenerator.zones(&$0, $1)
+    },
+    CaseGenerator(name: "templates", about: "CT: timeout policies, events, untracked packets") {
+      ZonesGenerator.templates(&$0, $1)
     },
   ]
 

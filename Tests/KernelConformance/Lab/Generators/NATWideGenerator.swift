@@ -29,7 +29,7 @@ enum NATWideGenerator {
     for index in 0..<chooser.of([2, 4, 4, 8]) {
       let flow = flow(&chooser, family, rules)
       test.flows.append(flow)
-      var steps = steps(&chooser, flow, index, family)
+      var steps = steps(&chooser, test.flows, index, family)
       if isGroup(flow.destination.address, family) {
         // A group answers nobody.
         for at in steps.indices { steps[at].direction = .original }
@@ -48,7 +48,10 @@ enum NATWideGenerator {
   private static func flow(
     _ chooser: inout Chooser, _ family: AddressFamily, _ rules: NATRules
   ) -> Flow {
-    var flow = Flow.make(&chooser, chooser.of([.tcp, .udp, .udp, .echo]), family)
+    let kinds: [Flow.Kind] = [
+      .tcp, .tcp, .udp, .udp, .udp, .echo, .echo, .lite, .sctp, .raw, .raw,
+    ]
+    var flow = Flow.make(&chooser, chooser.of(kinds), family)
     flow.destination.address = rules.destination(&chooser)
     if flow.kind == .echo {
       flow.source.port = chooser.of([1, 1, 2, 7, 100, chooser.number(0...65_535)])
@@ -63,10 +66,10 @@ enum NATWideGenerator {
   }
 
   private static func steps(
-    _ chooser: inout Chooser, _ flow: Flow, _ index: Int, _ family: AddressFamily
+    _ chooser: inout Chooser, _ flows: [Flow], _ index: Int, _ family: AddressFamily
   ) -> [Step] {
     var steps: [Step] = []
-    switch flow.kind {
+    switch flows[index].kind {
     case .tcp:
       var conversation = TCPConversation(&chooser, flow: index)
       steps = conversation.steps(&chooser, count: chooser.of([2, 6, 12]), oddities: 10)
@@ -74,9 +77,21 @@ enum NATWideGenerator {
       for _ in 0..<chooser.of([1, 3, 6]) {
         steps.append(DatagramGenerator.udpStep(&chooser, flow: index))
       }
-    default:
+    case .echo:
       for _ in 0..<chooser.of([1, 3, 6]) {
         steps.append(DatagramGenerator.echoStep(&chooser, flow: index))
+      }
+    case .lite:
+      for _ in 0..<chooser.of([1, 3]) {
+        steps.append(ProtocolsGenerator.liteStep(&chooser, flow: index))
+      }
+    case .sctp:
+      var association = SCTPAssociation(&chooser, flow: index)
+      steps = association.steps(&chooser, count: chooser.of([2, 6]), oddities: 10)
+    case .raw:
+      let number: UInt8 = chooser.of([33, 47, 47, 50, 51, 94, 253])
+      for _ in 0..<chooser.of([1, 3, 5]) {
+        steps.append(ProtocolsGenerator.rawStep(&chooser, number, flow: index, flows))
       }
     }
     for _ in 0..<chooser.of([0, 0, 1, 3]) {

@@ -10,8 +10,8 @@
     private var buffer = [UInt8](repeating: 0, count: 262_144)
 
     /// linux/netfilter/nfnetlink_compat.h: a bit for each of NFNLGRP_CONNTRACK_NEW, _UPDATE and
-    /// _DESTROY.
-    private static let groups: UInt8 = 1 << 0 | 1 << 1 | 1 << 2
+    /// _DESTROY, and of NFNLGRP_CONNTRACK_EXP_NEW, _UPDATE and _DESTROY.
+    private static let groups: UInt8 = 0b11_1111
 
     /// Of the namespace the thread is in.
     init() throws {
@@ -23,14 +23,28 @@
     }
 
     /// What has come since the last call, oldest first.
-    func read() throws -> [ConnectionEvent] {
+    func read() throws -> (connections: [ConnectionEvent], expectations: [ExpectationEvent]) {
       var events: [ConnectionEvent] = []
+      var expectations: [ExpectationEvent] = []
       while let bytes = try System.receive(socket, &buffer) {
         for message in NetlinkMessage.split(bytes) {
           if let event = KernelEvents.event(message) { events.append(event) }
+          if let event = KernelEvents.expectationEvent(message) { expectations.append(event) }
         }
       }
-      return events
+      return (events, expectations)
+    }
+
+    private static func expectationEvent(_ message: NetlinkMessage) -> ExpectationEvent? {
+      let kind: ExpectationEvent.Kind
+      switch message.type {
+      case KernelTable.newExpectation: kind = .new
+      case KernelTable.newExpectation + 2: kind = .destroy
+      default: return nil
+      }
+      return KernelTable.expectation(message.attributes).map {
+        ExpectationEvent(kind: kind, expectation: $0, timeNanoseconds: System.now())
+      }
     }
 
     private static func event(_ message: NetlinkMessage) -> ConnectionEvent? {

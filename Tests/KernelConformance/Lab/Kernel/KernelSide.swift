@@ -23,6 +23,17 @@
     }
   }
 
+  /// What tells an entry from all others: its original tuple, and the zone it has there.
+  struct ZonedTuple: Hashable {
+    var tuple: Tuple
+    var zone: UInt16
+
+    init(_ tuple: Tuple, of connection: Connection) {
+      self.tuple = tuple
+      zone = TrackingZone(id: connection.zone, direction: connection.zoneDirection)[.original]
+    }
+  }
+
   final class KernelSide {
     let router: Router
     /// Those the last case has changed, and what they were.
@@ -31,7 +42,7 @@
     private var tablesNow: Set<Substring> = []
     private var family = AddressFamily.ipv4
     /// Entries seen since the table was last emptied.
-    var met: Set<Tuple> = []
+    var met: Set<ZonedTuple> = []
 
     init(_ router: Router) { self.router = router }
 
@@ -57,7 +68,7 @@
       }
       rulesNow = text
       // To take out those known is quick; to take out all, the kernel looks through everybody's.
-      for tuple in met { try router.table.delete(tuple) }
+      for entry in met { try router.table.delete(entry.tuple, zone: entry.zone) }
       met = []
       if try router.table.count() > 0 { try router.table.flush() }
       _ = try router.receive()
@@ -65,8 +76,9 @@
       _ = try router.events.read()
     }
 
-    func send(_ packet: MadePacket, _ family: AddressFamily) throws -> Answer {
-      try router.send(packet, family)
+    /// Nil where the packet is too long to be sent.
+    func send(_ packet: MadePacket, _ family: AddressFamily) throws -> Answer? {
+      guard try router.send(packet, family) else { return nil }
       var answer = Answer()
       try collect(&answer, packet.port)
       return answer
@@ -78,14 +90,34 @@
     func collect(_ answer: inout Answer, _ port: Port?) throws {
       for record in try router.log.read() {
         if record.text == "INPUT" {
+          // Nor is a broadcast of the router's own, which it hears itself.
+          if KernelSide.isOwnBroadcast(record.packet) { continue }
           answer.emissions.append(Emission(port: .host, bytes: record.packet))
         } else if let port, answer.ctState == "none", record.inInterface == router.index(port) {
           answer.ctState = record.text
         }
       }
-      answer.emissions += try router.receive()
-      answer.events += try router.events.read()
+      let left = try router.receive()
+      answer.emissions.removeAll { emission in
+        KernelSide.isBroadcast(emission.bytes) && left.contains { $0.bytes == emission.bytes }
+      }
+      answer.emissions += left
+      let told = try router.events.read()
+      answer.events += told.connections
+      answer.expectationEvents += told.expectations
       answer.sort()
+    }
+
+    private static func isOwnBroadcast(_ packet: [UInt8]) -> Bool {
+      guard packet.count >= 20, packet[0] >> 4 == 4, packet[9] == IPProtocolNumber.icmp else {
+        return false
+      }
+      let source = IPAddress(ipv4: packet.rawSpan.uint32(at: IPv4Field.source))
+      return Network.isOwn(source, .ipv4) && isBroadcast(packet)
+    }
+
+    private static func isBroadcast(_ packet: [UInt8]) -> Bool {
+      packet.count >= 20 && packet[0] >> 4 == 4 && (packet[19] == 255 || packet[16] >> 4 == 14)
     }
 
     /// Waits for what is late.

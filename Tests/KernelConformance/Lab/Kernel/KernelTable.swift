@@ -27,10 +27,11 @@
       try System.bind(socket, [16, 0] + [UInt8](repeating: 0, count: 10))
     }
 
-    /// The entry one of whose tuples this is; nil where there is none.
-    func entry(_ tuple: Tuple) throws -> Connection? {
+    /// The entry one of whose tuples this is, in a zone; nil where there is none.
+    func entry(_ tuple: Tuple, zone: UInt16) throws -> Connection? {
       var attributes = NetlinkBuilder()
       attributes.nest(1) { KernelTable.add(tuple, to: &$0) }
+      if zone != 0 { attributes.add(18, [UInt8(zone >> 8), UInt8(truncatingIfNeeded: zone)]) }
       try System.send(
         socket,
         NetlinkBuilder.message(
@@ -43,9 +44,10 @@
     }
 
     /// Takes an entry out; nothing happens where it is not there.
-    func delete(_ tuple: Tuple) throws {
+    func delete(_ tuple: Tuple, zone: UInt16) throws {
       var attributes = NetlinkBuilder()
       attributes.nest(1) { KernelTable.add(tuple, to: &$0) }
+      if zone != 0 { attributes.add(18, [UInt8(zone >> 8), UInt8(truncatingIfNeeded: zone)]) }
       try System.send(
         socket,
         NetlinkBuilder.message(
@@ -70,14 +72,20 @@
 
     /// All entries of both families.
     func all() throws -> [Connection] {
-      try System.send(socket, NetlinkBuilder.message(Ask.get, flags: 0x301, []))
-      var connections: [Connection] = []
+      try dump(NetlinkBuilder.message(Ask.get, flags: 0x301, []))
+        .compactMap { KernelTable.connection($0) }
+    }
+
+    /// All that a request for a list is answered with.
+    func dump(_ request: [UInt8]) throws -> [NetlinkMessage] {
+      try System.send(socket, request)
+      var messages: [NetlinkMessage] = []
       while true {
         for message in try answer() {
           if message.type == NetlinkMessage.done || message.type == NetlinkMessage.error {
-            return connections
+            return messages
           }
-          if let connection = KernelTable.connection(message) { connections.append(connection) }
+          messages.append(message)
         }
       }
     }
@@ -135,7 +143,7 @@
       return IPAddress(high: number(bytes.prefix(8)), low: number(bytes.suffix(8)))
     }
 
-    private static func tuple(_ attributes: NetlinkAttributes) -> Tuple {
+    static func tuple(_ attributes: NetlinkAttributes) -> Tuple {
       let addresses = attributes.nest(1)
       let transport = attributes.nest(2)
       let isIPv4 = addresses[1] != nil
