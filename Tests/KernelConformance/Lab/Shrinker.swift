@@ -87,6 +87,7 @@
           step.kind = .tcp(tcp)
         case .error(var error):
           error.quoted = nil
+          error.isNested = false
           step.kind = .error(error)
         default: break
         }
