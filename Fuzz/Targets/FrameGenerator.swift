@@ -76,7 +76,8 @@ public struct FrameGenerator: Sendable {
   private static let own6 = ["fd00:1::1", "2001:db8:9::1", "fe80::1:1", "fe80::2:1"]
   private static let odd6 = ["::", "::1", "ff02::1", "ff01::1", "fd00:1::"]
   private static let ports: [UInt16] = [
-    0, 22, 23, 25, 53, 69, 80, 137, 161, 500, 700, 1000, 2000, 2500, 3128, 4444, 8053, 8080, 8083,
+    0, 21, 21, 21, 22, 23, 25, 53, 69, 80, 137, 161, 500, 700, 1000, 2000, 2500, 3128, 4444, 8053,
+    8080, 8083,
     40000,
   ]
 
@@ -188,6 +189,7 @@ public struct FrameGenerator: Sendable {
         ? pick([[.syn, .ack], [.syn, .ack], [.syn, .ack], [.rst, .ack], .syn, .ack])
         : pick([.ack, .ack, [.psh, .ack], [.fin, .ack], [.fin, .ack], .rst, [.rst, .ack], .syn])
       answer.bytes[transport + 13] = next.rawValue
+      if !wasSyn && !next.contains(.syn) && !oneIn(4) { speak(&answer, layout) }
     case IPProtocolNumber.udp where layout.transport + 8 <= layout.end:
       swapPorts(&answer, transport)
     case IPProtocolNumber.icmp where layout.transport + 8 <= layout.end:
@@ -198,6 +200,30 @@ public struct FrameGenerator: Sendable {
     }
     answer.repairChecksums()
     return answer
+  }
+
+  /// Lines of FTP's, for the connections that have its helper.
+  private static let lines = [
+    "USER a\r\n", "PORT 10,0,1,2,4,1\r\n", "PORT 10,0,1,3,4,1\r\n", "PORT 10,0,1,2,255,255\r\n",
+    "EPRT |1|10.0.1.2|1025|\r\n", "EPRT |2|fd00:1::2|1025|\r\n", "EPRT |2|fd00:1::0.0.0.3|20|\r\n",
+    "227 at (10,0,1,10,4,1).\r\n", "227 (198,51,100,2,7,7)\r\n", "229 at (|||1026|)\r\n",
+    "200 ok\r\n", "PORT 10,0,1,2,4,1", "EPRT |1|10.0.1.2|10", "PORT 10,0,1,150,0,0\r\n",
+  ]
+
+  /// Puts words into a segment from or to FTP's port.
+  private mutating func speak(_ packet: inout Packet, _ layout: Layout) {
+    let transport = layout.transport
+    let ports = [0, 2].map {
+      UInt16(packet.bytes[transport + $0]) << 8 | UInt16(packet.bytes[transport + $0 + 1])
+    }
+    let data = transport + Int(packet.bytes[transport + 12] >> 4) * 4
+    guard ports.contains(21), data <= packet.bytes.count else { return }
+    var words = [UInt8](pick(FrameGenerator.lines).utf8)
+    if oneIn(3) { words = mutator.mutate(words, with: recent, most: 2, limit: 200) }
+    packet.bytes.replaceSubrange(data..., with: words)
+    let length = packet.bytes.count - (layout.family == .ipv4 ? 0 : 40)
+    let field = layout.family == .ipv4 ? 2 : 4
+    packet.bytes.replaceSubrange(field..<field + 2, with: bigEndian(UInt16(length)))
   }
 
   private mutating func error(about packet: Packet) -> Packet {

@@ -18,7 +18,9 @@ struct CheckingSink: PacketSink {
   mutating func emit(_ bytes: RawSpan, through interface: InterfaceID, isAnswer: Bool) {
     let packet = Packet(bytes: bytes.array)
     var headers = PacketHeaders()
-    let drop = PacketHeaders.decode(bytes, into: &headers)
+    // Options that reassembly moved to where they are looked at are for the next host to refuse.
+    let drop = PacketHeaders.decodeAgain(
+      bytes, family: bytes.uint8(at: 0) >> 4 == 6 ? .ipv6 : .ipv4, into: &headers)
     // What was sent to a group and redirected is answered in the group's name.
     if let drop, drop != .multicastSource {
       broken("a packet leaves that no host would take (\(drop))", packet)
@@ -28,12 +30,24 @@ struct CheckingSink: PacketSink {
     }
     if !packet.headerChecksumIsRight { broken("a wrong header checksum leaves", packet) }
     // Over the loopback the kernel leaves the checksums of resets open.
-    if arrivedRight == true || isAnswer && interface != loopback {
+    // Nor does it heed at which place an option stands whose numbers it moves, under FTP's helper.
+    if (arrivedRight == true || isAnswer && interface != loopback) && !mayHaveMovedOptions(packet) {
       if packet.transportChecksumIsRight == false {
         broken("a wrong transport checksum leaves", packet)
       }
     }
     emitted.append((packet, interface))
+  }
+
+  private func mayHaveMovedOptions(_ packet: Packet) -> Bool {
+    guard let layout = packet.layout, layout.transportProtocol == IPProtocolNumber.tcp,
+      layout.transport + 20 <= layout.end
+    else { return false }
+    let ports = [0, 2].map {
+      UInt16(packet.bytes[layout.transport + $0]) << 8
+        | UInt16(packet.bytes[layout.transport + $0 + 1])
+    }
+    return ports.contains(21) && packet.bytes[layout.transport + 12] >> 4 > 5
   }
 
   func broken(_ what: String, _ packet: Packet) -> Never {

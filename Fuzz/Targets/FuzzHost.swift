@@ -89,6 +89,9 @@ enum FuzzHost {
     :PREROUTING ACCEPT [0:0]
     :OUTPUT ACCEPT [0:0]
     -A PREROUTING -p udp -m udp --dport 69 -j CT --notrack
+    -A PREROUTING -p tcp -m tcp --dport 21 -j CT --helper ftp
+    -A PREROUTING -p udp -m udp --dport 500 -j CT --helper tftp
+    -A OUTPUT -p tcp -m tcp --dport 21 -j CT --helper ftp
     -A PREROUTING -s 192.0.2.66/32 -j DROP
     COMMIT
     *mangle
@@ -109,6 +112,7 @@ enum FuzzHost {
     :OUTPUT ACCEPT [0:0]
     :POSTROUTING ACCEPT [0:0]
     -A PREROUTING -i wan0 -p tcp -m tcp --dport 8080:8083 -j DNAT --to-destination 10.0.1.10:80-83
+    -A PREROUTING -i wan0 -p tcp -m tcp --dport 21 -j DNAT --to-destination 10.0.1.10
     -A PREROUTING -i wan0 -p udp -m udp --dport 8053 -j DNAT --to-destination 10.0.1.10-10.0.1.12:53
     -A PREROUTING -d 198.51.100.50/32 -j DNAT --to-destination 10.0.1.9
     -A PREROUTING -i lan0 -p udp -m udp --dport 53 -j REDIRECT --to-ports 5353
@@ -154,7 +158,8 @@ enum FuzzHost {
     *raw
     :PREROUTING ACCEPT [0:0]
     :OUTPUT ACCEPT [0:0]
-    -A PREROUTING -p udp -m udp --dport 69 -j CT --notrack
+    -A PREROUTING -p udp -m udp --dport 69 -j CT --helper tftp
+    -A PREROUTING -p tcp -m tcp --dport 21 -j CT --helper ftp
     COMMIT
     *nat
     :PREROUTING ACCEPT [0:0]
@@ -189,6 +194,7 @@ enum FuzzHost {
     settings.buckets = tableLimit
     settings.acct = 1
     settings.timestamp = 1
+    settings.expectMax = 6
     return settings
   }
 

@@ -37,6 +37,25 @@ extension Firewall {
     sendError(type, code, rest: 0, about: packet, passage, &sink, &observer)
   }
 
+  /// Tells the sender of a packet that one of its hop-by-hop options cannot be dealt with.
+  mutating func answerOptionProblem<
+    Sink: PacketSink & ~Copyable, Observer: FirewallObserver & ~Copyable
+  >(
+    _ drop: IPDrop, _ packet: borrowing PacketBuffer, _ arrival: Arrival, _ sink: inout Sink,
+    _ observer: inout Observer
+  ) {
+    var headers = PacketHeaders()
+    guard drop == .unknownHopByHopOption || drop == .badJumboPayload,
+      let problem = PacketHeaders.decodeOptionProblem(packet.bytes, into: &headers),
+      headers.ipv6InterfaceDrop == nil
+    else { return }
+    let passage = Passage(headers, packet.bytes, arrival, isOutput: false)
+    let code = drop == .unknownHopByHopOption ? ICMPv6Code.unknownOption : 0
+    sendError(
+      ICMPv6Type.parameterProblem, code, rest: UInt32(problem), about: packet, passage, &sink,
+      &observer)
+  }
+
   // MARK: ICMP
 
   /// Sends an ICMP error about `packet` to its sender, if one may be sent.
@@ -44,15 +63,27 @@ extension Firewall {
     _ type: UInt8, _ code: UInt8, rest: UInt32, about packet: borrowing PacketBuffer,
     _ passage: Passage, _ sink: inout Sink, _ observer: inout Observer
   ) {
-    guard !passage.isUnanswerable, !isGroup(passage.headers.destination, passage.headers.family),
-      let way = wayBack(passage),
-      let source = errorSource(passage, way),
-      limiter.allows(
-        type, code: code, to: passage.headers.source, passage.headers.family, now: now)
+    let tellsOfGroups = Passage.isToldAboutGroups(type, code, passage.headers.family)
+    guard !passage.isAboutError,
+      tellsOfGroups
+        || (passage.arrival.packetType == .unicast
+          && !isGroup(passage.headers.destination, passage.headers.family)),
+      passage.headers.source != .any
+    else { return }
+    let destination =
+      passage.headers.family == .ipv4
+      ? passage.options.firstHopBack(packet, source: passage.headers.source)
+      : passage.headers.source
+    guard let way = errorWay(passage, to: destination),
+      let source = errorSource(passage, way, to: destination),
+      limiter.allows(type, code: code, to: destination, passage.headers.family, now: now)
     else { return }
     guard var answer = answerBuffers.take() else { return }
     if passage.headers.family == .ipv4 {
-      guard buildError(type, code, rest, packet, passage, from: source, &answer) else {
+      guard
+        buildError(
+          type, code, rest, packet, passage, from: source, to: destination, way, &answer)
+      else {
         answerBuffers.give(consume answer)
         return
       }
@@ -63,12 +94,13 @@ extension Firewall {
     answerBuffers.give(consume answer)
   }
 
-  /// RFC 792: type, code, and as much of the packet as fits 576 bytes.
+  /// RFC 792: type, code, and as much of the packet as fits 576 bytes, or the way to its sender.
   ///
   /// - Returns: false where the packet's options cannot be given back, so that nothing is answered.
   private mutating func buildError(
     _ type: UInt8, _ code: UInt8, _ rest: UInt32, _ packet: borrowing PacketBuffer,
-    _ passage: Passage, from source: IPAddress, _ answer: inout PacketBuffer
+    _ passage: Passage, from source: IPAddress, to destination: IPAddress,
+    _ way: RouteResult, _ answer: inout PacketBuffer
   ) -> Bool {
     answer.resize(to: IPv4Field.maximumLength)
     guard
@@ -77,13 +109,17 @@ extension Firewall {
         host: host)
     else { return false }
     let at = IPv4Field.minimumLength + options
-    let quoted = min(passage.headers.end, 576 - at - ICMPField.headerLength)
+    let longest = min(576, mtu(way))
+    let room = longest - at - ICMPField.headerLength
+    // More than a header must fit.
+    guard room > IPv4Field.minimumLength else { return false }
+    let quoted = min(passage.headers.end, room)
     answer.resize(to: at + ICMPField.headerLength + quoted)
     // Precedence 6, internetwork control (RFC 1812 4.3.2.5); the type of service is the packet's.
     startIPv4(
       &answer, trafficClass: passage.headers.trafficClass & 0x1e | 0xc0,
       identification: takeIdentification(), fragment: 0, IPProtocolNumber.icmp, from: source,
-      to: passage.headers.source, options: options)
+      to: destination, options: options)
     answer.store8(type, at: at)
     answer.store8(code, at: at + ICMPField.code)
     answer.store16(0, at: at + ICMPField.checksum)
@@ -224,35 +260,85 @@ extension Firewall {
 
   /// The route to a packet's sender. Where nothing is known of routes: back where it came from.
   func wayBack(_ passage: Passage) -> RouteResult? {
+    wayBack(passage, to: passage.headers.source)
+  }
+
+  /// The same, to whom an answer goes first.
+  private func wayBack(_ passage: Passage, to source: IPAddress) -> RouteResult? {
     let family = passage.headers.family
-    let source = passage.headers.source
     if source == .any { return nil }
-    if family == .ipv6, HostConfiguration.isLinkLocal(source),
+    if family == .ipv6, HostConfiguration.isLinkLocal(source), host.routing.knowsIPv6,
       let interface = index(passage.arrival.interface)
     {
-      return RouteResult(type: .unicast, interface: interface)
+      // It means something on its own link only.
+      let route = host.routing.lookup(source, .ipv6, through: interface)
+      return route?.type == .unicast || route?.type == .local ? route : nil
     }
     if let route = host.routing.lookup(source, family) {
-      return route.type == .unicast || route.type == .local ? route : nil
+      switch route.type {
+      case .local: return route
+      case .unicast:
+        let refuses =
+          family == .ipv6 && (route.interface.map { host.interfaces[$0].isLoopback } ?? false)
+        return refuses ? nil : route
+      case .broadcast: return family == .ipv4 ? route : nil
+      default: return nil
+      }
     }
     if host.routing.knows(family) { return nil }
     return RouteResult(type: .unicast, interface: index(passage.arrival.interface))
   }
 
+  /// The way of an error. To a group or to everyone it leaves by the interface of its source.
+  private func errorWay(_ passage: Passage, to destination: IPAddress) -> RouteResult? {
+    let source = passage.headers.destination
+    if passage.headers.family == .ipv4, destination.ipv4 >> 28 == 0xe || destination.ipv4 == .max,
+      !passage.options.isSourceRouted, host.isLocal(source, .ipv4),
+      let interface = host.interfaces.firstIndex(where: { interface in
+        interface.addresses.contains { $0.family == .ipv4 && $0.address == source }
+      })
+    {
+      return RouteResult(type: .unicast, interface: interface)
+    }
+    return wayBack(passage, to: destination)
+  }
+
+  /// Whether a packet was sent to the host: a link-local address is one of the link it came by.
+  private func isOwn(_ address: IPAddress, _ passage: Passage) -> Bool {
+    let family = passage.headers.family
+    guard family == .ipv6, HostConfiguration.isLinkLocal(address),
+      let interface = index(passage.arrival.interface)
+    else { return host.isLocal(address, family) }
+    return host.routing.lookup(address, .ipv6, through: interface)?.type == .local
+  }
+
+  private func mtu(_ way: RouteResult) -> Int {
+    // To an address of the host's own it takes the loopback.
+    let out = way.type == .local ? host.loopback : way.interface
+    let device = out.map { host.interfaces[$0].mtu } ?? .max
+    return way.mtu.map { min($0, device) } ?? device
+  }
+
   /// The address an error comes from: the one the packet was sent to, where that is the host's; else
   /// the host's own towards the sender.
-  private func errorSource(_ passage: Passage, _ way: RouteResult) -> IPAddress? {
+  private func errorSource(
+    _ passage: Passage, _ way: RouteResult, to destination: IPAddress
+  ) -> IPAddress? {
     let family = passage.headers.family
     let headers = passage.headers
-    if host.isLocal(headers.destination, family) { return headers.destination }
-    if family == .ipv4 && host.settings.icmpErrorsUseInboundAddress,
+    if !passage.options.isSourceRouted, isOwn(headers.destination, passage) {
+      return headers.destination
+    }
+    if family == .ipv6, let preferred = way.preferredSource { return preferred }
+    // IPv6 answers from where the packet came in, whichever way the answer goes.
+    if family == .ipv6 || host.settings.icmpErrorsUseInboundAddress,
       let interface = index(passage.arrival.interface),
       let address = host.sourceAddress(
-        .ipv4, through: interface, nextHop: headers.source, destination: headers.source)
+        family, through: interface, nextHop: destination, destination: destination)
     {
       return address
     }
-    if let address = ownAddress(way, toward: headers.source, family) { return address }
+    if let address = ownAddress(way, toward: destination, family) { return address }
     // Nothing is known of the host's addresses: the answer shows, from whom it was not to come.
     return host.knowsAddresses(family) ? nil : headers.destination
   }
@@ -337,7 +423,9 @@ extension Firewall {
     answer.store16(UInt16(answer.count), at: IPv4Field.totalLength)
     answer.store16(identification, at: IPv4Field.identification)
     answer.store16(fragment, at: IPv4Field.fragment)
-    answer.store8(host.settings.defaultTTL, at: IPv4Field.timeToLive)
+    // To a group only as far as the next link.
+    answer.store8(
+      destination.ipv4 >> 28 == 0xe ? 1 : host.settings.defaultTTL, at: IPv4Field.timeToLive)
     answer.store8(protocolNumber, at: IPv4Field.transportProtocol)
     answer.store16(0, at: IPv4Field.checksum)
     answer.store32(source.ipv4, at: IPv4Field.source)

@@ -21,6 +21,8 @@ public struct Firewall: ~Copyable {
   var answerBuffers = AnswerBuffers()
   /// Fragments on their way out.
   var fragment = PacketBuffer()
+  /// The first fragment of a packet that never became whole; taken out while its sender is told.
+  var expiredFragment: PacketBuffer? = PacketBuffer()
   /// Identification of the host's own IPv4 packets.
   var nextIdentification: UInt16
   /// Identification of IPv6 fragments.
@@ -81,11 +83,10 @@ public struct Firewall: ~Copyable {
     interface == .none ? nil : Int(interface.rawValue)
   }
 
-  /// Moves the clock and expires what is due, connections and fragments.
+  /// Moves the clock and expires what connections are due. Fragments wait until something can be sent.
   public mutating func advance(to time: Int64) {
     tracker.advance(to: time)
     now = tracker.now
-    reassembler.expire(now: now)
   }
 
   /// A rule or chain as text, for explanations.

@@ -16,20 +16,21 @@ extension Firewall {
       passage.outcome.reason = .linkBroadcast
       return .stop
     }
-    let isIPv4 = passage.headers.family == .ipv4
-    if passage.headers.hopLimit <= 1 {
-      passage.outcome.reason = .timeToLiveExceeded
+    guard case .on = hasTimeToLive(packet, &passage, &sink, &observer) else { return .stop }
+    if passage.options.isSourceRouted, passage.options.isStrict, passage.route.gateway != nil {
+      // The next hop of a strict route is no neighbour: source route failed.
+      passage.outcome.reason = .sourceRouteRefused
       sendError(
-        isIPv4 ? ICMPType.timeExceeded : ICMPv6Type.timeExceeded, 0, rest: 0, about: packet,
-        passage, &sink, &observer)
+        ICMPType.destinationUnreachable, 5, rest: 0, about: packet, passage, &sink, &observer)
       return .stop
     }
-    guard let mtu = mtu(passage),
+    // Of a route's MTU IPv6 thinks later.
+    guard let mtu = mtu(passage, withRoute: passage.headers.family == .ipv4),
       Fragmentation.way(headers: passage.headers, mtu: mtu, reassembled: passage.reassembled)
         == .tooBig
     else { return .on }
     passage.outcome.reason = .tooLong(mtu: mtu)
-    if isIPv4 {
+    if passage.headers.family == .ipv4 {
       sendError(
         ICMPType.destinationUnreachable, 4, rest: UInt32(mtu), about: packet, passage, &sink,
         &observer)
@@ -37,6 +38,21 @@ extension Firewall {
       sendError(
         ICMPv6Type.packetTooBig, 0, rest: UInt32(mtu), about: packet, passage, &sink, &observer)
     }
+    return .stop
+  }
+
+  /// Whether the packet may go one hop further; its sender is told if not.
+  mutating func hasTimeToLive<
+    Sink: PacketSink & ~Copyable, Observer: FirewallObserver & ~Copyable
+  >(
+    _ packet: borrowing PacketBuffer, _ passage: inout Passage, _ sink: inout Sink,
+    _ observer: inout Observer
+  ) -> Step {
+    guard passage.headers.hopLimit <= 1 else { return .on }
+    passage.outcome.reason = .timeToLiveExceeded
+    sendError(
+      passage.headers.family == .ipv4 ? ICMPType.timeExceeded : ICMPv6Type.timeExceeded, 0,
+      rest: 0, about: packet, passage, &sink, &observer)
     return .stop
   }
 
@@ -63,7 +79,9 @@ extension Firewall {
 
   /// The longest packet the way out takes; nil where that is not known, and for packets that cannot
   /// have come over the wire as they are (a capture of a host that joins segments on receipt).
-  private func mtu(_ passage: Passage) -> Int? {
+  ///
+  /// - Parameter withRoute: the route's own MTU counts, not just the interface's.
+  private func mtu(_ passage: Passage, withRoute: Bool) -> Int? {
     let isLocal = passage.route.type == .local
     guard let out = isLocal ? host.loopback : passage.route.interface else { return nil }
     if passage.reassembled == nil, let arrival = index(passage.arrival.interface),
@@ -71,8 +89,28 @@ extension Firewall {
     {
       return nil
     }
-    let device = host.interfaces[out].mtu
-    return passage.route.mtu.map { min($0, device) } ?? device
+    let device =
+      passage.headers.family == .ipv4 ? host.interfaces[out].mtu : host.interfaces[out].ipv6MTU
+    guard withRoute, let route = passage.route.mtu else { return device }
+    return min(route, device)
+  }
+
+  /// IPv6 finds only at the very end, when conntrack has confirmed the connection, that a packet to be
+  /// forwarded is longer than its route takes.
+  mutating func fitsRoute<Sink: PacketSink & ~Copyable, Observer: FirewallObserver & ~Copyable>(
+    _ packet: borrowing PacketBuffer, _ passage: inout Passage, _ sink: inout Sink,
+    _ observer: inout Observer
+  ) -> Bool {
+    guard passage.headers.family == .ipv6, passage.outcome.hook == .forward,
+      passage.route.mtu != nil, let mtu = mtu(passage, withRoute: true),
+      Fragmentation.way(headers: passage.headers, mtu: mtu, reassembled: passage.reassembled)
+        == .tooBig
+    else { return true }
+    passage.outcome.verdict = .drop
+    passage.outcome.reason = .tooLong(mtu: mtu)
+    sendError(
+      ICMPv6Type.packetTooBig, 0, rest: UInt32(mtu), about: packet, passage, &sink, &observer)
+    return false
   }
 
   /// Puts a fragment to the others of its packet. Stops the packet's way until it is whole.
@@ -81,7 +119,12 @@ extension Firewall {
     guard passage.headers.isFragment || passage.headers.fragmentHeaderOffset >= 0 else {
       return .on
     }
-    switch reassembler.add(&packet, headers: passage.headers, now: now, user: 0) {
+    let origin = FragmentOrigin(
+      interface: passage.arrival.interface.rawValue,
+      packetType: passage.arrival.packetType.rawValue, number: passage.arrival.number)
+    switch reassembler.add(
+      &packet, headers: passage.headers, now: now, user: reassemblyUser(passage), origin: origin)
+    {
     case .notAFragment:
       return .on
     case .held:
@@ -94,7 +137,7 @@ extension Firewall {
       return .stop
     case .complete(let whole):
       var headers = PacketHeaders()
-      if let drop = PacketHeaders.decode(
+      if let drop = PacketHeaders.decodeAgain(
         packet.bytes, family: passage.headers.family, into: &headers)
       {
         passage.outcome.reason = .ipHeader(drop)
@@ -103,12 +146,23 @@ extension Firewall {
       let outInterface = passage.context.outInterface
       let isOutput = passage.context.inInterface == .none
       let hook = passage.outcome.hook
-      passage = Passage(headers, packet.bytes, passage.arrival, isOutput: isOutput)
+      var arrival = passage.arrival
+      arrival.packetType = PacketType(rawValue: whole.origin.packetType) ?? arrival.packetType
+      passage = Passage(headers, packet.bytes, arrival, isOutput: isOutput)
       passage.context.outInterface = outInterface
       passage.outcome.hook = hook
       passage.reassembled = whole
       return .on
     }
+  }
+
+  /// Fragments of packets to link-local addresses and groups belong to their link.
+  private func reassemblyUser(_ passage: Passage) -> UInt32 {
+    let destination = passage.headers.destination
+    guard passage.headers.family == .ipv6,
+      destination.high >> 56 == 0xff || HostConfiguration.isLinkLocal(destination)
+    else { return 0 }
+    return UInt32(bitPattern: passage.arrival.interface.rawValue) &+ 1
   }
 
   /// To read a TCP header, or to track SCTP, the kernel makes the header contiguous: what a shorter
@@ -128,7 +182,7 @@ extension Firewall {
 
   /// The way out of a packet of the host's own.
   func outputRoute(_ passage: Passage) -> RouteResult {
-    host.routing.lookup(passage.headers.destination, passage.headers.family)
+    host.routing.lookup(passage.headers.destination, passage.headers.family)?.anycastIsLocal
       ?? RouteResult(type: .unicast, interface: index(passage.arrival.interface))
   }
 
@@ -137,7 +191,7 @@ extension Firewall {
     _ packet: inout PacketBuffer, _ passage: Passage, _ sink: inout Sink
   ) {
     let out = passage.context.outInterface
-    let mtu = mtu(passage) ?? Int.max
+    let mtu = mtu(passage, withRoute: true) ?? Int.max
     let way = Fragmentation.way(
       headers: passage.headers, mtu: mtu, reassembled: passage.reassembled)
     guard way == .pieces else {
@@ -147,7 +201,8 @@ extension Firewall {
     // Length and addresses may have changed under way; what stands in the packet counts.
     var headers = PacketHeaders()
     guard
-      PacketHeaders.decode(packet.bytes, family: passage.headers.family, into: &headers) == nil
+      PacketHeaders.decodeAgain(packet.bytes, family: passage.headers.family, into: &headers)
+        == nil
     else { return }
     let identification = UInt32(truncatingIfNeeded: generator.next())
     Fragmentation.split(

@@ -37,8 +37,11 @@ extension Firewall {
   private mutating func attend(
     _ packet: inout PacketBuffer, _ passage: inout Passage
   ) -> Step {
-    // An error about the connection is no packet of it.
-    if passage.isICMPError { return .on }
+    if passage.isICMPError {
+      // An error about the connection is no packet of it, though one that goes the original way has
+      // numbers moved as if it were.
+      return passage.tracking.direction == .reply ? .on : moveNumbers(&packet, &passage)
+    }
     switch tracker.help(packet.bytes, passage.headers, passage.tracking) {
     case .pass: break
     case .drop(let reason): return refuse(reason, &passage)
@@ -49,6 +52,12 @@ extension Firewall {
         return refuse(reason, &passage)
       }
     }
+    return moveNumbers(&packet, &passage)
+  }
+
+  private mutating func moveNumbers(
+    _ packet: inout PacketBuffer, _ passage: inout Passage
+  ) -> Step {
     guard
       SequenceRewriter.rewrite(&packet, passage.headers, tracker, passage.tracking)
     else {

@@ -35,11 +35,12 @@ extension Firewall {
     _ packet: inout PacketBuffer, _ arrival: Arrival, to sink: inout Sink,
     observer: inout Observer
   ) -> PacketOutcome {
-    advance(to: arrival.timeNanoseconds)
+    advance(to: arrival.timeNanoseconds, to: &sink, observer: &observer)
     var headers = PacketHeaders()
     if let drop = PacketHeaders.decode(packet.bytes, family: arrival.family, into: &headers)
       ?? headers.ipv6InterfaceDrop
     {
+      if arrival.family == .ipv6 { answerOptionProblem(drop, packet, arrival, &sink, &observer) }
       return .dropped(.ipHeader(drop), arrival.family)
     }
     packet.resize(to: headers.end)
@@ -53,10 +54,10 @@ extension Firewall {
       case .on = translate(.destination, .prerouting, &packet, &passage, &observer)
     else { return end(&packet, &passage, &sink, &observer) }
 
-    let way = host.routeInput(
+    var way = host.routeInput(
       source: passage.headers.source, destination: passage.headers.destination,
       family: arrival.family, interface: index(arrival.interface))
-    guard case .on = heedOptions(way, &packet, &passage, &sink, &observer) else {
+    guard case .on = heedOptions(&way, &packet, &passage, &sink, &observer) else {
       return end(&packet, &passage, &sink, &observer)
     }
     switch way {
@@ -77,10 +78,16 @@ extension Firewall {
         case .on = ask(.filter, .forward, &packet, &passage, &observer),
         case .on = ask(.security, .forward, &packet, &passage, &observer)
       else { return end(&packet, &passage, &sink, &observer) }
-      fillOptions(&packet, passage)
+      fillOptions(&packet, &passage)
       return postrouting(&packet, &passage, &sink, &observer)
 
     case .drop(let reason):
+      // The time to live is looked at before the source.
+      if reason.comesAfterTimeToLive(arrival.family),
+        case .stop = hasTimeToLive(packet, &passage, &sink, &observer)
+      {
+        return end(&packet, &passage, &sink, &observer)
+      }
       passage.outcome.reason = .routing(reason)
       answerUnroutable(reason, packet, passage, &sink, &observer)
       return end(&packet, &passage, &sink, &observer)
@@ -96,9 +103,9 @@ extension Firewall {
     _ packet: inout PacketBuffer, _ arrival: Arrival, to sink: inout Sink,
     observer: inout Observer
   ) -> PacketOutcome {
-    advance(to: arrival.timeNanoseconds)
+    advance(to: arrival.timeNanoseconds, to: &sink, observer: &observer)
     var headers = PacketHeaders()
-    if let drop = PacketHeaders.decode(packet.bytes, family: arrival.family, into: &headers) {
+    if let drop = PacketHeaders.decodeAgain(packet.bytes, family: arrival.family, into: &headers) {
       return .dropped(.ipHeader(drop), arrival.family)
     }
     packet.resize(to: headers.end)
@@ -216,7 +223,7 @@ extension Firewall {
       if passage.isForHost {
         sink.deliver(
           packet.bytes, from: passage.arrival.interface, isAnswer: passage.isAnswer)
-      } else {
+      } else if fitsRoute(packet, &passage, &sink, &observer) {
         transmit(&packet, passage, &sink)
       }
     }

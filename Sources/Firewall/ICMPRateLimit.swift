@@ -13,6 +13,8 @@ struct ICMPRateLimiter {
   }
 
   private static let burst: Int64 = 6
+  /// The kernel's clock for these limits, at the usual 250 Hz: what comes within one tick comes at once.
+  private static let tick: Int64 = 4_000_000
   /// Hosts remembered at most. Beyond, all are forgotten: each then has a full bucket again, which
   /// is also what a host never met before has.
   private static let mostHosts = 16_384
@@ -49,7 +51,8 @@ struct ICMPRateLimiter {
       interval = settings.icmpv6RateLimitNanoseconds
     }
     guard takeCommon(now) else { return false }
-    if interval == 0 { return true }
+    // No limit of its own, IPv4's still empties the bucket, for those on routing's errors too.
+    if interval == 0 && family == .ipv6 { return true }
     return take(interval, cap: ICMPRateLimiter.burst * interval, from: destination, family, now)
   }
 
@@ -93,9 +96,13 @@ struct ICMPRateLimiter {
   ) -> Bool {
     let key = Key(address: destination, family: family)
     makeRoom(for: key)
+    let now = now - now % ICMPRateLimiter.tick
     var bucket = buckets[key] ?? Bucket(tokens: cap, time: now)
-    bucket.tokens = min(cap, bucket.tokens + max(0, now - bucket.time))
-    bucket.time = now
+    // What a limit of another kind has just left in the bucket is not cut down to this one's cap.
+    if now > bucket.time {
+      bucket.tokens = min(cap, bucket.tokens + now - bucket.time)
+      bucket.time = now
+    }
     let allowed = bucket.tokens >= cost
     if allowed { bucket.tokens -= cost }
     buckets[key] = bucket

@@ -38,12 +38,15 @@ struct IPv4Options: BitwiseCopyable {
   private(set) var sourceRoute = 0
   private(set) var commercialSecurity = 0
   private(set) var isStrict = false
+  /// Hops of the source route that were the host itself, and that the packet goes to the next one.
+  private(set) var passedHops = 0
+  var isSourceRouted = false
   /// The host has put its address into the route, or the time into the timestamp.
   private(set) var isInRoute = false
   private(set) var isInTimestamp = false
   /// Bytes have changed, the header's checksum has not. The kernel computes it when it forwards the
   /// packet, so rules and quotes in ICMP errors until then have the old one.
-  private(set) var hasStaleChecksum = false
+  var hasStaleChecksum = false
 
   /// Reads the options and fills in what the host has to add.
   ///
@@ -79,7 +82,7 @@ struct IPv4Options: BitwiseCopyable {
         problem = readTimestamp(&packet, at, length, address, milliseconds, host)
       case OptionKind.looseSourceRoute, OptionKind.strictSourceRoute:
         problem = readSourceRoute(packet, at, length)
-        isStrict = kind == OptionKind.strictSourceRoute
+        if sourceRoute == at { isStrict = kind == OptionKind.strictSourceRoute }
       case OptionKind.routerAlert:
         problem = length < 4 ? OptionKind.length : nil
       case OptionKind.commercialSecurity:
@@ -182,10 +185,10 @@ struct IPv4Options: BitwiseCopyable {
     return nil
   }
 
-  /// Whether a source route has hops left.
-  func sourceRouteGoesOn(_ packet: borrowing PacketBuffer) -> Bool {
-    packet.uint8(at: sourceRoute + OptionKind.pointer)
-      <= packet.uint8(at: sourceRoute + OptionKind.length)
+  /// The hop that was next is the host itself.
+  mutating func passHop() {
+    passedHops += 1
+    hasStaleChecksum = true
   }
 
   /// Where the host has written its address into the route; nil if it has not.
@@ -195,11 +198,19 @@ struct IPv4Options: BitwiseCopyable {
     return recordRoute + Int(packet.uint8(at: recordRoute + OptionKind.pointer)) - 5
   }
 
+  /// Where the host has written its address before the time in a timestamp; nil if it has not.
+  func ownPlaceInTimestamp(_ packet: borrowing PacketBuffer) -> Int? {
+    guard isInTimestamp,
+      packet.uint8(at: timestamp + OptionKind.overflowAndFlag) & 0xf
+        == TimestampFlag.addressAndTime
+    else { return nil }
+    return timestamp + Int(packet.uint8(at: timestamp + OptionKind.pointer)) - 9
+  }
+
   // MARK: Answers
 
   /// Puts the options of `packet` behind the fixed header of an ICMP answer to it: the answer takes up
-  /// the route and the timestamp and goes on with them. Source routes are left out: Weir sends its
-  /// answers by its own routes.
+  /// the route and the timestamp and goes on with them, and goes back by a source route.
   ///
   /// - Parameter answer: has room for a header with all options.
   /// - Returns: how many bytes, a multiple of 4; nil if no answer is to be sent: an entry has no room.
@@ -227,6 +238,7 @@ struct IPv4Options: BitwiseCopyable {
       else { return nil }
       end += length
     }
+    end += echoSourceRoute(packet, into: &answer, at: end)
     if commercialSecurity != 0 {
       let length = Int(packet.uint8(at: commercialSecurity + OptionKind.length))
       answer.copy(packet.bytes.slice(commercialSecurity..<commercialSecurity + length), at: end)
@@ -283,10 +295,12 @@ extension InputRouteDrop {
 
 extension Firewall {
   /// Reads an IPv4 packet's options once it is known which way it goes.
+  ///
+  /// - Parameter way: another one afterwards where a source route says so.
   mutating func heedOptions<
     Sink: PacketSink & ~Copyable, Observer: FirewallObserver & ~Copyable
   >(
-    _ way: InputRoute, _ packet: inout PacketBuffer, _ passage: inout Passage,
+    _ way: inout InputRoute, _ packet: inout PacketBuffer, _ passage: inout Passage,
     _ sink: inout Sink, _ observer: inout Observer
   ) -> Step {
     guard passage.headers.hasOptions, passage.headers.family == .ipv4 else { return .on }
@@ -301,13 +315,18 @@ extension Firewall {
         passage.outcome.reason = .sourceRouteRefused
         return .stop
       }
-      if case .deliver = way {
-        // To go on from here to its next hop. Weir does not: no host of today accepts such packets
-        // unless told to.
+      if case .deliver(.local) = way {
         if options.sourceRouteGoesOn(packet) {
-          passage.outcome.reason = .sourceRouteRefused
-          return .stop
+          if let next = followSourceRoute(&packet, &passage, problem: &problem) {
+            way = next
+          } else if problem == nil {
+            passage.outcome.reason = .sourceRouteRefused
+            return .stop
+          }
         }
+      } else if !way.isForward {
+        passage.outcome.reason = .sourceRouteRefused
+        return .stop
       } else if options.isStrict {
         // A strict route leads from host to host, and this one is not in it.
         problem = IPv4Field.destination
@@ -323,12 +342,18 @@ extension Firewall {
 
   /// Between FORWARD and POSTROUTING: the route recorded gets the address of the way out, the header
   /// a right checksum.
-  func fillOptions(_ packet: inout PacketBuffer, _ passage: Passage) {
-    guard passage.options.hasStaleChecksum else { return }
+  func fillOptions(_ packet: inout PacketBuffer, _ passage: inout Passage) {
+    guard passage.options.hasStaleChecksum || passage.options.isSourceRouted else { return }
     if let place = passage.options.ownPlaceInRoute(packet),
       let address = ownAddress(passage.route, toward: passage.headers.destination, .ipv4)
     {
       packet.store32(address.ipv4, at: place)
+    }
+    if passage.options.isSourceRouted, let hop = passage.options.sourceRouteHop(packet) {
+      passage.options.followSourceRoute(
+        &packet, recording: ownAddress(passage.route, toward: hop, .ipv4))
+      passage.headers.destination = hop
+      passage.context.destination = hop
     }
     packet.store16(0, at: IPv4Field.checksum)
     let sum = InternetChecksum.sum(packet.bytes.slice(0..<passage.headers.networkHeaderLength))

@@ -44,9 +44,9 @@ extension Firewall {
         return end(&packet, &passage, &sink, &observer)
       }
     }
-    guard case .on = heedOptions(.deliver(.local), &packet, &passage, &sink, &observer) else {
-      return end(&packet, &passage, &sink, &observer)
-    }
+    var way = InputRoute.deliver(.local)
+    guard case .on = heedOptions(&way, &packet, &passage, &sink, &observer), case .deliver = way
+    else { return end(&packet, &passage, &sink, &observer) }
     return input(&packet, &passage, &sink, &observer)
   }
 }

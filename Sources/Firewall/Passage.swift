@@ -21,6 +21,8 @@ public struct Arrival: Sendable, BitwiseCopyable {
   public var socketGroupID: UInt32?
   /// Part of the packet is not as it was on the wire, so its checksums say nothing.
   public var isFilledUp = false
+  /// What the caller knows the packet by: told again when something comes of it later.
+  public var number: Int32 = 0
 
   public init(
     interface: InterfaceID, family: AddressFamily, packetType: PacketType = .unicast,
@@ -98,10 +100,8 @@ struct Passage {
         context.tcpFlags = bytes.uint8(at: at + TCPField.flags)
       }
     case IPProtocolNumber.icmp, IPProtocolNumber.icmpv6:
-      if available >= 2 {
-        context.icmpType = bytes.uint8(at: at)
-        context.icmpCode = bytes.uint8(at: at + 1)
-      }
+      if available >= 1 { context.icmpType = bytes.uint8(at: at) }
+      if available >= 2 { context.icmpCode = bytes.uint8(at: at + 1) }
     default: break
     }
   }
@@ -112,10 +112,8 @@ struct Passage {
       && tracking.state == .related
   }
 
-  /// Who hears of an error about this packet, and about what kind of packet none is sent
-  /// (RFC 1812 4.3.2.7, RFC 4443 2.4).
-  var isUnanswerable: Bool {
-    if arrival.packetType != .unicast { return true }
+  /// About an error no error is sent (RFC 1812 4.3.2.7, RFC 4443 2.4).
+  var isAboutError: Bool {
     let at = headers.transportOffset
     if headers.family == .ipv4 {
       return headers.transportProtocol == IPProtocolNumber.icmp
@@ -124,5 +122,13 @@ struct Passage {
     }
     return at >= 0 && headers.transportProtocol == IPProtocolNumber.icmpv6
       && (context.transportAvailable < 1 || ICMPv6Type.isError(context.icmpType))
+  }
+
+  /// Whether an error is also sent about a packet to a group, or to everyone on the link: RFC 4443
+  /// 2.4 (e.3) has the two by which a sender learns of the way there.
+  static func isToldAboutGroups(_ type: UInt8, _ code: UInt8, _ family: AddressFamily) -> Bool {
+    guard family == .ipv6 else { return false }
+    return type == ICMPv6Type.packetTooBig
+      || (type == ICMPv6Type.parameterProblem && code == ICMPv6Code.unknownOption)
   }
 }

@@ -95,7 +95,7 @@ extension Firewall {
       range = natRange(number, passage)
     case .masquerade(let number):
       // A packet without a source is the host's own search for one.
-      guard passage.headers.source != .any else { break }
+      guard passage.headers.source != .any || passage.headers.family == .ipv6 else { break }
       range = natRange(number, passage)
       guard let address = masqueradeAddress(passage) else {
         return lacksAddress(kind, &passage)
@@ -154,6 +154,7 @@ extension Firewall {
         ? IPAddress(ipv4: 0x7f00_0001) : IPAddress(high: 0, low: 1)
     }
     guard let interface = index(passage.arrival.interface) else { return nil }
+    // IPv6: one that reaches as far as the address it stands for.
     let scope = IPv6Scope(passage.headers.destination)
     return host.interfaces[interface].addresses.first {
       $0.family == family && !$0.isSecondary && !$0.isTentative

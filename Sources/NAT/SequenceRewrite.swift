@@ -6,25 +6,33 @@ import Wire
 
 public enum SequenceRewriter {
   /// Moves the numbers of one TCP segment.
+  ///
+  /// An ICMP error about the connection that goes its original way is taken for a segment too, as the
+  /// kernel takes it: the numbers are sought where a TCP header would have them, and spoil the quote.
   /// - Returns: false where the packet must be dropped: its options cannot be read.
   public static func rewrite(
     _ packet: inout PacketBuffer, _ headers: PacketHeaders,
     _ tracker: borrowing ConnectionTracker, _ tracking: Tracking
   ) -> Bool {
     guard let own = tracker.sequenceShift(tracking.connection, tracking.direction),
-      let other = tracker.sequenceShift(tracking.connection, tracking.direction.opposite),
-      headers.transportProtocol == IPProtocolNumber.tcp,
-      let segment = TCPHeader(packet.bytes, at: headers.transportOffset, end: headers.end)
+      let other = tracker.sequenceShift(tracking.connection, tracking.direction.opposite)
     else { return true }
     let at = headers.transportOffset
+    guard at >= 0, at + TCPField.minimumLength <= headers.end else { return false }
+    let sequence = packet.uint32(at: at + TCPField.sequence)
     store(
-      segment.sequence &+ own.difference(at: segment.sequence), &packet, at + TCPField.sequence,
+      sequence &+ own.difference(at: sequence), &packet, at + TCPField.sequence,
       checksum: at + TCPField.checksum)
-    guard segment.flags.contains(.ack) else { return true }
+    guard TCPFlags(rawValue: packet.uint8(at: at + TCPField.flags)).contains(.ack) else {
+      return true
+    }
+    let acknowledgement = packet.uint32(at: at + TCPField.acknowledgement)
     store(
-      segment.acknowledgement &- other.difference(atTranslated: segment.acknowledgement), &packet,
+      acknowledgement &- other.difference(atTranslated: acknowledgement), &packet,
       at + TCPField.acknowledgement, checksum: at + TCPField.checksum)
-    return rewriteBlocks(&packet, at, segment.headerLength, other)
+    let headerLength = Int(packet.uint8(at: at + TCPField.dataOffset) >> 4) * 4
+    guard at + headerLength <= headers.end else { return false }
+    return rewriteBlocks(&packet, at, headerLength, other)
   }
 
   private static func rewriteBlocks(

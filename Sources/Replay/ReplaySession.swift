@@ -163,7 +163,18 @@ public struct ReplaySession: ~Copyable {
     return time
   }
 
-  private mutating func advanceClock(to time: Int64) { firewall.advance(to: time) }
+  private mutating func advanceClock(to time: Int64) {
+    var silent = SilentObserver()
+    while true {
+      var sink = EmittedCollector()
+      guard let number = firewall.expireFragments(by: time, to: &sink, observer: &silent) else {
+        break
+      }
+      summary.emitted += sink.packets.count
+      for emitted in sink.packets { memory.add(emitted, cause: Int(number), at: time) }
+    }
+    firewall.advance(to: time)
+  }
 
   // MARK: Which way
 
@@ -289,13 +300,14 @@ public struct ReplaySession: ~Copyable {
         report.reason = "unexplained: the machine sent this, Weir would not have"
         return
       }
-    case .inbound: break
+    case .inbound: advanceClock(to: placed.time)
     }
 
     var arrival = Arrival(
       interface: placed.interface, family: placed.family, timeNanoseconds: placed.time)
     arrival.sourceMAC = placed.link.sourceMAC
     arrival.packetType = packetType(placed.link)
+    arrival.number = Int32(truncatingIfNeeded: frame.number)
     arrival.isFilledUp =
       options.fillsTruncated && frame.capturedLength < frame.originalLength
     var sink = EmittedCollector()

@@ -113,6 +113,21 @@ extension PacketHeaders {
       ? decodeIPv4(bytes, into: &headers) : decodeIPv6(bytes, into: &headers)
   }
 
+  /// As above, for a packet that has been let in already and may have changed since: the hop-by-hop
+  /// options, which reassembly may have moved to where they are looked at, are not checked again.
+  public static func decodeAgain(
+    _ bytes: RawSpan, family: AddressFamily, into headers: inout PacketHeaders
+  ) -> IPDrop? {
+    guard family == .ipv6, let header = IPv6Header(bytes, at: 0, end: bytes.byteCount),
+      header.nextHeader == IPProtocolNumber.hopByHop, header.payloadLength > 0
+    else { return decode(bytes, family: family, into: &headers) }
+    let end = IPv6Field.length &+ header.payloadLength
+    guard end <= bytes.byteCount else { return .truncatedPacket }
+    headers.setIPv6(header, end: end)
+    headers.walkExtensions(bytes, nextHeader: header.nextHeader)
+    return nil
+  }
+
   @inlinable
   static func decodeIPv4(_ bytes: RawSpan, into headers: inout PacketHeaders) -> IPDrop? {
     let available = bytes.byteCount
@@ -156,25 +171,12 @@ extension PacketHeaders {
     if let drop = header.addressDrop { return drop }
     var end = IPv6Field.length &+ header.payloadLength
     if header.nextHeader == IPProtocolNumber.hopByHop {
-      if let drop = checkHopByHop(bytes, header, end: &end) { return drop }
+      var problem = 0
+      if let drop = checkHopByHop(bytes, header, end: &end, problem: &problem) { return drop }
     } else if end > bytes.byteCount {
       return .truncatedPacket
     }
-    headers.source = header.source
-    headers.destination = header.destination
-    headers.storedTransportOffset = Int32(truncatingIfNeeded: IPv6Field.length)
-    // Below 2^31: the buffers of packets are.
-    headers.storedEnd = Int32(truncatingIfNeeded: end)
-    headers.storedFragmentHeaderOffset = -1
-    headers.identification = 0
-    headers.fragmentWord = 0
-    headers.storedNetworkHeaderLength = UInt8(truncatingIfNeeded: IPv6Field.length)
-    headers.transportProtocol = header.nextHeader
-    headers.trafficClass = header.trafficClass
-    headers.hopLimit = header.hopLimit
-    headers.family = .ipv6
-    headers.hasFragmentHeader = false
-    headers.hasOptions = false
+    headers.setIPv6(header, end: end)
     if IPv6ExtensionWalk.isExtensionHeader(header.nextHeader) {
       headers.walkExtensions(bytes, nextHeader: header.nextHeader)
     }
@@ -228,7 +230,9 @@ extension PacketHeaders {
   /// Checks the hop-by-hop header as IPv6 input does, and finds the packet's end, which a jumbo
   /// payload option (RFC 2675) or its absence decides when the payload length is 0.
   @usableFromInline
-  static func checkHopByHop(_ bytes: RawSpan, _ header: IPv6Header, end: inout Int) -> IPDrop? {
+  static func checkHopByHop(
+    _ bytes: RawSpan, _ header: IPv6Header, end: inout Int, problem: inout Int
+  ) -> IPDrop? {
     // Without a payload length the packet goes on to the end of what was received.
     if header.payloadLength == 0 { end = bytes.byteCount }
     guard end <= bytes.byteCount else { return .truncatedPacket }
@@ -238,6 +242,55 @@ extension PacketHeaders {
     guard optionsEnd <= end else { return .truncatedHopByHop }
     return HopByHopOptions.check(
       bytes, from: IPv6Field.length &+ 2, to: optionsEnd, payloadLength: header.payloadLength,
-      packetEnd: &end)
+      packetEnd: &end, problem: &problem)
+  }
+
+  /// Reads what an ICMPv6 answer needs of a packet that `decode` dropped for a hop-by-hop option
+  /// whose sender is to be told: an unknown one that asks for it, or a jumbo payload that cannot be
+  /// (RFC 8200 section 4.2, RFC 2675 section 3).
+  ///
+  /// - Returns: the offset of the byte that makes no sense; nil where nobody is told.
+  public static func decodeOptionProblem(
+    _ bytes: RawSpan, into headers: inout PacketHeaders
+  ) -> Int? {
+    guard let header = IPv6Header(bytes, at: 0, end: bytes.byteCount), header.addressDrop == nil,
+      header.nextHeader == IPProtocolNumber.hopByHop
+    else { return nil }
+    var end = IPv6Field.length &+ header.payloadLength
+    var problem = 0
+    guard let drop = checkHopByHop(bytes, header, end: &end, problem: &problem), problem > 0 else {
+      return nil
+    }
+    if drop == .unknownHopByHopOption {
+      // The two highest bits: 01 discards silently, 10 tells the sender, 11 not about multicast.
+      let action = bytes.uint8(at: problem) >> 6
+      guard action == 2 || (action == 3 && header.destination.high >> 56 != 0xff) else {
+        return nil
+      }
+    }
+    headers = PacketHeaders()
+    headers.setIPv6(header, end: end)
+    headers.walkExtensions(bytes, nextHeader: header.nextHeader)
+    return problem
+  }
+
+  /// What stands in an IPv6 header, of a packet without extension headers.
+  @inlinable @inline(__always)
+  mutating func setIPv6(_ header: IPv6Header, end: Int) {
+    source = header.source
+    destination = header.destination
+    storedTransportOffset = Int32(truncatingIfNeeded: IPv6Field.length)
+    // Below 2^31: the buffers of packets are.
+    storedEnd = Int32(truncatingIfNeeded: end)
+    storedFragmentHeaderOffset = -1
+    identification = 0
+    fragmentWord = 0
+    storedNetworkHeaderLength = UInt8(truncatingIfNeeded: IPv6Field.length)
+    transportProtocol = header.nextHeader
+    trafficClass = header.trafficClass
+    hopLimit = header.hopLimit
+    family = .ipv6
+    hasFragmentHeader = false
+    hasOptions = false
   }
 }

@@ -16,10 +16,12 @@ enum HopByHopOptions {
 
   /// Walks the options from `start` to before `optionsEnd`, which lies in `bytes`.
   ///
-  /// - Parameter packetEnd: moved when a jumbo payload option says where the packet ends.
+  /// - Parameters:
+  ///   - packetEnd: moved when a jumbo payload option says where the packet ends.
+  ///   - problem: set to the byte that makes no sense, of a problem whose sender is told.
   static func check(
     _ bytes: RawSpan, from start: Int, to optionsEnd: Int, payloadLength: Int,
-    packetEnd: inout Int
+    packetEnd: inout Int, problem: inout Int
   ) -> IPDrop? {
     var at = start
     var padding = 0
@@ -47,9 +49,13 @@ enum HopByHopOptions {
         let drop =
           type == jumboPayload
           ? jumbo(
-            bytes, at: at, length: length, payloadLength: payloadLength, packetEnd: &packetEnd)
+            bytes, at: at, length: length, payloadLength: payloadLength, packetEnd: &packetEnd,
+            problem: &problem)
           : checkOption(type, at: at, length: length)
-        if let drop { return drop }
+        if let drop {
+          if drop == .unknownHopByHopOption { problem = at }
+          return drop
+        }
       }
       at &+= length
     }
@@ -73,12 +79,20 @@ enum HopByHopOptions {
   }
 
   private static func jumbo(
-    _ bytes: RawSpan, at: Int, length: Int, payloadLength: Int, packetEnd: inout Int
+    _ bytes: RawSpan, at: Int, length: Int, payloadLength: Int, packetEnd: inout Int,
+    problem: inout Int
   ) -> IPDrop? {
     // RFC 2675 section 2: four bytes of length, aligned to 4n + 2.
-    guard length == 6, at & 3 == 2 else { return .badJumboPayload }
+    guard length == 6, at & 3 == 2 else { return .badHopByHopOption }
     let jumboLength = Int(bytes.uint32(at: at &+ 2))
-    guard jumboLength > 65_535, payloadLength == 0 else { return .badJumboPayload }
+    guard jumboLength > 65_535 else {
+      problem = at &+ 2
+      return .badJumboPayload
+    }
+    guard payloadLength == 0 else {
+      problem = at
+      return .badJumboPayload
+    }
     guard jumboLength <= bytes.byteCount &- IPv6Field.length else { return .truncatedPacket }
     packetEnd = IPv6Field.length &+ jumboLength
     return nil

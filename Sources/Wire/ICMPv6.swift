@@ -26,5 +26,11 @@ public enum ICMPv6Type {
   public static func isError(_ type: UInt8) -> Bool { type < 128 }
 }
 
+/// Codes of ICMPv6's parameter problem (RFC 4443 section 3.4).
+public enum ICMPv6Code {
+  public static let unknownNextHeader: UInt8 = 1
+  public static let unknownOption: UInt8 = 2
+}
+
 /// The first eight bytes of an ICMPv6 message: the same shape as ICMP's.
 public typealias ICMPv6Header = ICMPHeader

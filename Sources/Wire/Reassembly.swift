@@ -72,6 +72,24 @@ public enum FragmentProblem: UInt8, Hashable, Sendable, BitwiseCopyable, CaseIte
   }
 }
 
+/// Where a fragment came from, for whoever gave it: the reassembler only keeps it.
+@frozen
+public struct FragmentOrigin: Hashable, BitwiseCopyable, Sendable {
+  /// The interface's number.
+  public var interface: Int32
+  /// How its frame was addressed.
+  public var packetType: UInt8
+  /// What the caller knows the packet by.
+  public var number: Int32
+
+  @inlinable
+  public init(interface: Int32 = -1, packetType: UInt8 = 0, number: Int32 = 0) {
+    self.interface = interface
+    self.packetType = packetType
+    self.number = number
+  }
+}
+
 /// How a packet put together from fragments may leave again.
 @frozen
 public struct ReassembledInfo: BitwiseCopyable, Sendable {
@@ -88,6 +106,8 @@ public struct ReassembledInfo: BitwiseCopyable, Sendable {
   /// the shortest they came with, and what the device left free. Of IPv6 the fragment header does
   /// not count.
   public var longestHeader: Int
+  /// Of the first fragment, which the whole packet counts as.
+  public var origin = FragmentOrigin()
 
   public init(
     maxFragmentSize: Int, dontFragment: Bool, sizes: FragmentSizes, dataOffset: Int,

@@ -3,7 +3,8 @@
 
 extension Reassembler {
   mutating func addIPv4(
-    _ packet: inout PacketBuffer, headers: PacketHeaders, now: Int64, user: UInt32
+    _ packet: inout PacketBuffer, headers: PacketHeaders, now: Int64, user: UInt32,
+    _ origin: FragmentOrigin
   ) -> ReassemblyResult {
     guard ipv4.hasRoom else { return .dropped(.noRoom) }
     let key = FragmentKey(
@@ -38,6 +39,8 @@ extension Reassembler {
         keptHeader: headerLength - keptStart, offset: offset, headerLength: headerLength,
         packetLength: packet.count)
     else { return .dropped(.noRoom) }
+    ipv4[queue].lastOrigin = origin
+    if offset == 0 { ipv4[queue].firstOrigin = origin }
     ipv4[queue].note(
       size: headerLength + length, dontFragment: headers.dontFragment, offset: offset,
       trafficClass: headers.trafficClass)

@@ -3,7 +3,8 @@
 
 extension Reassembler {
   mutating func addIPv6(
-    _ packet: inout PacketBuffer, headers: PacketHeaders, now: Int64, user: UInt32
+    _ packet: inout PacketBuffer, headers: PacketHeaders, now: Int64, user: UInt32,
+    _ origin: FragmentOrigin
   ) -> ReassemblyResult {
     // A jumbogram is never a fragment (RFC 2675 section 4).
     guard packet.uint16(at: IPv6Field.payloadLength) != 0 else { return .notAFragment }
@@ -49,6 +50,8 @@ extension Reassembler {
         keptHeader: dataOffset - keptStart, offset: offset, headerLength: headerOffset,
         packetLength: packet.count)
     else { return .dropped(.noRoom) }
+    ipv6[queue].lastOrigin = origin
+    if offset == 0 { ipv6[queue].firstOrigin = origin }
     ipv6[queue].note(
       size: headers.end, dontFragment: false, offset: offset, trafficClass: headers.trafficClass)
     if offset == 0 { ipv6[queue].nextHeaderOffset = walk.fragmentNextHeaderOffset }

@@ -33,6 +33,10 @@ public struct Reassembler: ~Copyable, Sendable {
     ipv6.prepare()
   }
 
+  /// When the first of the packets that wait now is given up.
+  @inlinable
+  public var nextDeadline: Int64 { nextDeadlineNanoseconds }
+
   /// How many packets wait for fragments.
   public var waiting: Int { ipv4.queueCount + ipv6.queueCount }
 
@@ -45,24 +49,27 @@ public struct Reassembler: ~Copyable, Sendable {
   ///   - now: nanoseconds. Queues whose time is up end first, as by `expire(now:)`.
   ///   - user: fragments of different users never meet: hook, zone and, for IPv6 link-local or
   ///     multicast destinations, the interface, as the caller combines them.
+  ///   - origin: given back with the whole packet, or when its time is over.
   @inlinable
   public mutating func add(
-    _ packet: inout PacketBuffer, headers: PacketHeaders, now: Int64, user: UInt32
+    _ packet: inout PacketBuffer, headers: PacketHeaders, now: Int64, user: UInt32,
+    origin: FragmentOrigin = FragmentOrigin()
   ) -> ReassemblyResult {
     guard headers.isFragment || headers.fragmentHeaderOffset >= 0 else { return .notAFragment }
-    return addFragment(&packet, headers: headers, now: now, user: user)
+    return addFragment(&packet, headers: headers, now: now, user: user, origin: origin)
   }
 
   @usableFromInline
   mutating func addFragment(
-    _ packet: inout PacketBuffer, headers: PacketHeaders, now: Int64, user: UInt32
+    _ packet: inout PacketBuffer, headers: PacketHeaders, now: Int64, user: UInt32,
+    origin: FragmentOrigin
   ) -> ReassemblyResult {
     guard headers.end <= packet.count else { return .notAFragment }
     expire(now: now)
     defer { noteDeadline() }
     switch headers.family {
-    case .ipv4: return addIPv4(&packet, headers: headers, now: now, user: user)
-    case .ipv6: return addIPv6(&packet, headers: headers, now: now, user: user)
+    case .ipv4: return addIPv4(&packet, headers: headers, now: now, user: user, origin)
+    case .ipv6: return addIPv6(&packet, headers: headers, now: now, user: user, origin)
     }
   }
 
@@ -109,6 +116,9 @@ public struct ExpiredPacket: Sendable {
   public var family: AddressFamily
   public var user: UInt32
   public var deadlineNanoseconds: Int64
+  /// Of the first fragment, and of the one that came last.
+  public var first = FragmentOrigin()
+  public var last = FragmentOrigin()
 }
 
 extension FragmentStore {
@@ -122,7 +132,8 @@ extension FragmentStore {
     }
     remove(number)
     return ExpiredPacket(
-      family: family, user: queue.key.user, deadlineNanoseconds: queue.deadlineNanoseconds)
+      family: family, user: queue.key.user, deadlineNanoseconds: queue.deadlineNanoseconds,
+      first: queue.firstOrigin, last: queue.lastOrigin)
   }
 
   /// What the sizes of a complete queue say about leaving again.
@@ -140,9 +151,11 @@ extension FragmentStore {
       if fragment.offset > 0 { longest = Swift.min(longest, fragment.headerLength + spare) }
       at = fragment.next
     }
-    return ReassembledInfo(
+    var info = ReassembledInfo(
       maxFragmentSize: maxFragmentSize, dontFragment: dontFragment, sizes: sizes,
       dataOffset: fragment(queue.first).headerLength, longestHeader: longest)
+    info.origin = queue.firstOrigin
+    return info
   }
 }
 

@@ -59,6 +59,8 @@ struct FragmentQueue {
   var sourceCount: UInt32 = 0
   /// IPv6: where in the first fragment the next header field is that names the fragment header.
   var nextHeaderOffset = 0
+  var firstOrigin = FragmentOrigin()
+  var lastOrigin = FragmentOrigin()
 
   var isComplete: Bool { hasFirst && hasLast && received == length }
 }

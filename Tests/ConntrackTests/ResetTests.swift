@@ -98,6 +98,17 @@ import Testing
     #expect(lab.sees(server.rst(seq: 0, ack: 1001)) == "INVALID")
   }
 
+  @Test func atTheNumberAChallengeAcknowledged() {
+    let lab = TrackerLab()
+    let (client, server) = tcp(lan, 1000, wan, 80)
+    lab.sees(client.syn())
+    lab.sees(server.ack(seq: 5000, ack: 777))
+    #expect(lab.sees(server.rst(seq: 777)) == "ESTABLISHED/r")
+    #expect(lab.entry == "10 CLOSE")
+    // Nothing was learnt of the server, so its next segment is its first.
+    #expect(lab.sees(server.ack(seq: 1_073_725_150, ack: 1001)) == "ESTABLISHED/r")
+  }
+
   @Test func inASimultaneousOpen() {
     let lab = TrackerLab()
     let (client, server) = tcp(lan, 1000, wan, 80)

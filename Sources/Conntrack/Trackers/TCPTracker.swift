@@ -291,7 +291,7 @@ extension ConnectionTracker {
     case .none, .synSent, .synReceived, .established, .synSent2: break
     }
     // It answers the challenge that answered our SYN: the other end has an old connection.
-    if state == .synSent && direction == .original && tcp.lastSegment == .ack
+    if state == .synSent && tcp.lastSegment == .ack
       && tcp.lastDirection == .reply && segment.sequence == tcp.lastAcknowledgement
     {
       return .believed

@@ -45,6 +45,12 @@ extension InputRouteDrop {
     }
   }
 
+  /// Whether the kernel looks at the time to live before it finds this: IPv6 sources that may not be
+  /// forwarded.
+  func comesAfterTimeToLive(_ family: AddressFamily) -> Bool {
+    family == .ipv6 && (self == .beyondScope || self == .martianSource)
+  }
+
   /// The code of the ICMPv6 destination unreachable message the sender gets; nil for none.
   public var icmpv6Code: UInt8? {
     switch self {
@@ -65,6 +71,11 @@ public enum InputRoute: Hashable, Sendable, BitwiseCopyable {
   case forward(RouteResult)
   /// Ends here.
   case drop(InputRouteDrop)
+
+  var isForward: Bool {
+    if case .forward = self { return true }
+    return false
+  }
 }
 
 extension HostConfiguration {
@@ -125,7 +136,9 @@ extension HostConfiguration {
     }
     guard settings.forwardsIPv4 else { return .drop(.notForwarding) }
     if let route, route.type == .unicast || route.type == .broadcast {
-      if let problem = sourceProblem(source, interface, settings) { return .drop(problem) }
+      if let problem = sourceProblem(source, interface, settings, out: route.interface) {
+        return .drop(problem)
+      }
       return .forward(route)
     }
     return refusal(route, .ipv4)
@@ -134,18 +147,32 @@ extension HostConfiguration {
   private func deliver(
     _ type: RouteType, _ source: IPAddress, _ interface: Int?, _ settings: InterfaceSettings
   ) -> InputRoute {
-    if let problem = sourceProblem(source, interface, settings) { return .drop(problem) }
+    if let problem = sourceProblem(source, interface, settings, out: nil) { return .drop(problem) }
     return .deliver(type)
   }
 
   /// What the reverse path check holds against a source (`rp_filter`, `accept_local`).
+  ///
+  /// - Parameter out: where the packet is to leave, if it is to be forwarded.
   private func sourceProblem(
-    _ source: IPAddress, _ interface: Int?, _ settings: InterfaceSettings
+    _ source: IPAddress, _ interface: Int?, _ settings: InterfaceSettings, out: Int?
   ) -> InputRouteDrop? {
     guard let interface, !interfaces[interface].isLoopback else { return nil }
     let back = routing.lookup(source, .ipv4)
-    if back?.type == .local { return settings.acceptsLocal ? nil : .ownSource }
-    if settings.reversePathFilter == .off || !routing.knowsIPv4 { return nil }
+    let filters = settings.reversePathFilter != .off && routing.knowsIPv4
+    // Without a filter the kernel only looks whether the source is an address of an interface; it asks
+    // the routes where they know of more, or where a redirect might be due.
+    let asksRoutes =
+      filters || hasOtherLocalRoutes || (out == interface && settings.sendsRedirects)
+    if back?.type == .local {
+      if settings.acceptsLocal {
+        let isHere = settings.reversePathFilter != .strict || !routing.knowsIPv4
+        return isHere || routing.reaches(source, .ipv4, through: interface) ? nil : .reversePath
+      }
+      return asksRoutes || hasAddress(source) ? .ownSource : nil
+    }
+    if asksRoutes, back?.type == .broadcast { return .martianSource }
+    if !filters { return nil }
     guard let back, back.type == .unicast else { return .reversePath }
     if settings.reversePathFilter == .loose { return nil }
     return routing.reaches(source, .ipv4, through: interface) ? nil : .reversePath
@@ -173,7 +200,9 @@ extension HostConfiguration {
     switch route?.type {
     case .local: return .deliver(.local)
     case .anycast: return .deliver(.anycast)
-    case .unicast: break
+    case .unicast:
+      // A route to lo refuses.
+      if let out = route?.interface, interfaces[out].isLoopback { return .drop(.noRoute) }
     default:
       // A route that refuses does so before forwarding is asked for; so does none.
       if routing.knowsIPv6 || route != nil { return refusal(route, .ipv6) }

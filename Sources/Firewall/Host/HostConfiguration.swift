@@ -19,6 +19,9 @@ public struct HostConfiguration: Sendable {
   /// For frames of no interface in particular, on a host without any: those of `conf.default`.
   let unnamedSettings: InterfaceSettings
 
+  /// IPv4: there are local routes beside those that the addresses of the interfaces bring.
+  let hasOtherLocalRoutes: Bool
+
   public static let mostInterfaces = 65_536
 
   /// A machine of which nothing is known: no address is its own, every packet is forwarded.
@@ -61,6 +64,16 @@ public struct HostConfiguration: Sendable {
         IPPrefix(address, length: family.addressBits, family: family), type: .local,
         table: .local, preferredSource: address)
     }
+    let addresses = interfaces.flatMap { interface in
+      interface.addresses.filter { $0.family == .ipv4 }.map { ($0, interface.isLoopback) }
+    }
+    hasOtherLocalRoutes = (ipv4Routes ?? []).contains { route in
+      guard route.type == .local else { return false }
+      return !addresses.contains { address, isLoopback in
+        (route.prefix.length == 32 && route.prefix.contains(address.address))
+          || (isLoopback && route.prefix == address.network)
+      }
+    }
     routing = RoutingTable(
       ipv4: HostConfiguration.complete(ipv4Routes, .ipv4, self.interfaces, single),
       ipv6: HostConfiguration.complete(ipv6Routes, .ipv6, self.interfaces, single),
@@ -98,6 +111,13 @@ public struct HostConfiguration: Sendable {
   public func isLocal(_ address: IPAddress, _ family: AddressFamily) -> Bool {
     let type = routing.lookup(address, family)?.type
     return type == .local || type == .anycast
+  }
+
+  /// Whether an interface has this IPv4 address. O(addresses).
+  func hasAddress(_ address: IPAddress) -> Bool {
+    interfaces.contains {
+      $0.addresses.contains { $0.family == .ipv4 && $0.address == address }
+    }
   }
 
   /// Whether any address of the host's interfaces is known in this family. O(addresses).

@@ -89,6 +89,9 @@ public struct HostInterface: Hashable, Sendable {
   /// The settings in force, `conf.all` and the interface's own combined.
   public internal(set) var settings = InterfaceSettings()
 
+  /// The longest IPv6 packet it sends (`net.ipv6.conf.NAME.mtu`).
+  var ipv6MTU: Int { settings.ipv6MTU.map { min($0, mtu) } ?? mtu }
+
   /// Whether it is `lo` or its like.
   public var isLoopback: Bool { flags.contains(.loopback) || name == "lo" }
 

@@ -36,6 +36,7 @@ extension InterfaceSettings {
     isIPv6Disabled =
       (sysctls.interfaceInteger("ipv6", name, "disable_ipv6")
         ?? sysctls.allInteger("ipv6", "disable_ipv6") ?? 0) != 0
+    ipv6MTU = sysctls.interfaceInteger("ipv6", name, "mtu")
     hopLimit = UInt8(
       clamping: sysctls.interfaceInteger("ipv6", name, "hop_limit") ?? Int(hopLimit))
     useTemporaryAddresses = sysctls.interfaceInteger("ipv6", name, "use_tempaddr") ?? 0

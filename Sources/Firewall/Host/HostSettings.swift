@@ -33,6 +33,8 @@ public struct InterfaceSettings: Hashable, Sendable, BitwiseCopyable {
   /// Directed broadcasts are forwarded.
   public var forwardsBroadcasts = false
   public var isIPv6Disabled = false
+  /// Nil: the interface's MTU.
+  public var ipv6MTU: Int?
   /// Of IPv6 packets the host itself sends.
   public var hopLimit: UInt8 = 64
   /// 2 and more: temporary addresses are preferred as source.

@@ -21,6 +21,9 @@ struct IPv6Scope: Comparable {
       self = .link
     } else if address.high >> 54 == 0xfec0 >> 6 {
       self = .site
+    } else if address == .any {
+      // Narrower than any address: the narrowest is the nearest.
+      value = 0
     } else {
       self = .global
     }

@@ -18,6 +18,13 @@ public struct RouteResult: Hashable, Sendable, BitwiseCopyable {
   /// The route's own MTU in bytes; nil for the interface's.
   public var mtu: Int?
 
+  /// For what the host itself sends: an address it shares with others is its own.
+  var anycastIsLocal: RouteResult {
+    var route = self
+    if type == .anycast { route.type = .local }
+    return route
+  }
+
   @inlinable
   public init(
     type: RouteType, interface: Int?, gateway: IPAddress? = nil,

@@ -67,11 +67,9 @@ extension Comparison {
       let length = Int(bytes[at + 1])
       guard length >= 2, at + length <= end else { return }
       if bytes[at] == 68, length >= 4 {
-        let isPaired = bytes[at + 3] & 15 != 0
-        var place = at + 4 + (isPaired ? 4 : 0)
-        while place + 4 <= at + length {
+        // A pointer need not be where an entry begins.
+        for place in at + 4..<max(at + 4, at + length - 3) {
           copyTime(of: kernel, &bytes, at: place, checksums)
-          place += isPaired ? 8 : 4
         }
       }
       at += length

@@ -107,8 +107,13 @@ struct EngineSide: ~Copyable {
 
   /// What comes of time alone.
   mutating func pass(to time: Int64) -> Answer {
-    firewall.advance(to: time)
-    return Answer()
+    var leaving = Leaving()
+    var silent = SilentObserver()
+    firewall.advance(to: time, to: &leaving, observer: &silent)
+    var answer = Answer()
+    answer.emissions = emissions(leaving)
+    answer.sort()
+    return answer
   }
 
   /// The table as it is at `time`.

@@ -54,7 +54,8 @@
       // Far from those of the runs before, whose fragments may still wait.
       runs &+= 1
       let maker = PacketMaker(
-        flows: test.flows, family: test.family, identificationBase: runs &* 64)
+        flows: test.flows.map { Network.renewed($0, run: runs) }, family: test.family,
+        identificationBase: runs &* 64)
       var kernelMemory = SideMemory()
       var engineMemory = SideMemory()
       var run = Run()
@@ -88,9 +89,9 @@
           run.difference = Difference(step: number, findings: [finding])
           return run
         }
-        packets += 1
         let time = System.now()
-        var answer = try kernel.send(sent, test.family)
+        guard var answer = try kernel.send(sent, test.family) else { continue }
+        packets += 1
         if test.hasHelpers { foresee(&engine, sent, answer) }
         let engineAnswer = engine.take(mine, test.family, at: time)
         comparison.renaming.beginPacket()

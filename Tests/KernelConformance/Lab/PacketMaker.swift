@@ -160,6 +160,7 @@ struct PacketMaker {
     packet.bytes = step.ip.applied(
       to: packet.bytes, family, identificationBase: identificationBase)
     packet.frame = step.ip.frame
+    packet.port = step.ip.port ?? packet.port
     return packet
   }
 
@@ -306,13 +307,23 @@ struct PacketMaker {
       guard let packet = plainPacket(plain, number: number, memory) else { return nil }
       quote = packet.bytes
     }
-    guard let shape = PacketShape(quote) else { return nil }
+    guard var shape = PacketShape(quote) else { return nil }
+    if error.isNested {
+      quote = PacketBuilder.icmpError(
+        from: Endpoint(shape.destination, family), to: Endpoint(shape.source, family),
+        type: error.type, code: error.code, quoting: quote, quotedLength: min(quote.count, 200), ip)
+      (shape.source, shape.destination) = (shape.destination, shape.source)
+      // What the router itself was told it does not complain of.
+      if Network.isRouter(shape.destination, family) { return nil }
+      port = nil
+    }
     // Longer ones the cable would not carry.
     quote = Array(quote.prefix(min(error.quoted ?? 548, 1200)))
     if let at = error.flippedOffset, at < quote.count { quote[at] ^= error.flippedBits }
     var bytes = PacketBuilder.icmpError(
       from: Endpoint(error.source ?? shape.destination, family),
-      to: Endpoint(shape.source, family), type: error.type, code: error.code, rest: error.rest,
+      to: Endpoint(error.destination ?? shape.source, family), type: error.type, code: error.code,
+      rest: error.rest,
       quoting: quote, quotedLength: quote.count, ip)
     if error.hasBadChecksum { PacketMaker.spoil(&bytes, at: ICMPField.checksum) }
     return MadePacket(port: port ?? Network.side(of: shape.destination, family), bytes: bytes)

@@ -79,6 +79,7 @@
       { $0.ip.source = nil },
       { $0.ip.destination = nil },
       { $0.ip.frame = .unicast },
+      { $0.ip.port = nil },
       { step in
         switch step.kind {
         case .tcp(var tcp):
@@ -86,6 +87,7 @@
           step.kind = .tcp(tcp)
         case .error(var error):
           error.quoted = nil
+          error.isNested = false
           step.kind = .error(error)
         default: break
         }

@@ -114,6 +114,8 @@ extension ErrorStep {
     if let quoted { words.append("quote \(quoted)") }
     if let flippedOffset { words.append("flip \(flippedOffset) bits \(flippedBits)") }
     if let source { words.append("from \(source.text(family))") }
+    if let destination { words.append("to \(destination.text(family))") }
+    if isNested { words.append("nested 1") }
     if hasBadChecksum { words.append("checksum bad") }
     return words
   }
@@ -216,7 +218,9 @@ extension Step {
             type: parts[0], code: parts[1], rest: number("rest", 0),
             quoted: values["quote"].flatMap { Int($0) },
             flippedOffset: values["flip"].flatMap { Int($0) }, flippedBits: number("bits", 0),
-            source: values["from"].flatMap { IPAddress.parse($0, family) }, hasBadChecksum: isBad)))
+            source: values["from"].flatMap { IPAddress.parse($0, family) },
+            destination: values["to"].flatMap { IPAddress.parse($0, family) },
+            isNested: values["nested"] == "1", hasBadChecksum: isBad)))
     default:
       guard let made = Step.Kind(protocolWords: kind, more: more, values) else { return nil }
       self.init(kind: made)

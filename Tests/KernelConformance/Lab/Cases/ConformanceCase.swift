@@ -94,6 +94,10 @@ struct ErrorStep: Hashable {
   var flippedBits: UInt8 = 0
   /// Who sends it; nil: the packet's destination.
   var source: IPAddress?
+  /// To whom; nil: the packet's source.
+  var destination: IPAddress?
+  /// It quotes not the packet, but an error of the same type about the packet; so it goes the packet's way.
+  var isNested = false
   var hasBadChecksum = false
 }
 

@@ -48,6 +48,8 @@ struct IPLayer: Hashable {
   var trailing = 0
   var hasBadChecksum = false
   var frame = Frame.unicast
+  /// Where it is sent, if not where its sender is.
+  var port: Port?
 }
 
 // MARK: - The packet
@@ -62,7 +64,8 @@ extension IPLayer {
   ) -> [UInt8] {
     if self == IPLayer() { return bytes }
     let id = identification.map { $0 &+ identificationBase }
-    var packet = family == .ipv4 ? ipv4(bytes, id) : ipv6(bytes, id ?? 0)
+    var packet =
+      family == .ipv4 ? ipv4(bytes, id) : ipv6(bytes, id ?? 0, identificationBase)
     for edit in edits {
       for (index, byte) in edit.bytes.enumerated() where edit.offset + index < packet.count {
         packet[edit.offset + index] = byte
@@ -96,7 +99,7 @@ extension IPLayer {
     return packet
   }
 
-  private func ipv6(_ bytes: [UInt8], _ id: UInt16) -> [UInt8] {
+  private func ipv6(_ bytes: [UInt8], _ id: UInt16, _ base: UInt16) -> [UInt8] {
     var packet = Array(bytes[..<40])
     let word = UInt32(6) << 28 | UInt32(trafficClass) << 20 | flowLabel & 0xf_ffff
     packet.store16(UInt16(word >> 16), at: 0)
@@ -104,7 +107,13 @@ extension IPLayer {
     // The fragment header of a piece goes where a bare 44 stands, else behind all others.
     let isPlace = { (header: Extension) in header.number == 44 && header.body.isEmpty }
     let place = piece == nil ? nil : extensions.firstIndex(where: isPlace) ?? extensions.count
-    let headers = extensions.filter { !isPlace($0) }
+    let headers = extensions.filter { !isPlace($0) }.map { header in
+      var header = header
+      if header.number == IPProtocolNumber.fragment, header.body.count == 6 {
+        header.body.store16(header.body.rawSpan.uint16(at: 4) &+ base, at: 4)
+      }
+      return header
+    }
     let before = headers.prefix(place ?? headers.count)
     let behind = headers.dropFirst(before.count)
     var inner = IPLayer.chain(behind, bytes[6])
@@ -197,6 +206,7 @@ extension IPLayer {
     if trailing > 0 { words.append("trail \(trailing)") }
     if hasBadChecksum { words.append("ipchecksum bad") }
     if frame != .unicast { words.append("frame \(frame.rawValue)") }
+    if let port { words.append("in \(port.rawValue)") }
     return words
   }
 
@@ -235,6 +245,7 @@ extension IPLayer {
     cut = number("cut")
     trailing = number("trail") ?? 0
     hasBadChecksum = values["ipchecksum"] == "bad"
+    port = values["in"].flatMap { Port(rawValue: String($0)) }
     frame = values["frame"].flatMap { Frame(rawValue: String($0)) } ?? .unicast
   }
 }

@@ -54,6 +54,12 @@ enum DatagramGenerator {
       error.flippedOffset = chooser.number(0...63)
       error.flippedBits = chooser.number(1...255)
     case ..<52: error.hasBadChecksum = true
+    case ..<60: error.isNested = true
+    case ..<68:
+      error.destination = chooser.of([
+        Network.host(chooser.number(2...4), .wan, family),
+        Network.host(chooser.number(2...4), .lan, family),
+      ])
     default: break
     }
     return Step(

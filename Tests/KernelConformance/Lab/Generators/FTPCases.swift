@@ -90,6 +90,9 @@ private struct FTPSession {
     for _ in 0..<chooser.of([2, 4, 7]) {
       steps += turn(&chooser, &test)
       if chooser.chance(12) { steps += oddity(&chooser, steps) }
+      if chooser.chance(8) {
+        steps.append(DatagramGenerator.errorStep(&chooser, flow: control, family))
+      }
     }
     if chooser.chance(30) {
       steps.append(segment([.fin, .ack], .original))

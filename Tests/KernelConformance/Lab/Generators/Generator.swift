@@ -65,6 +65,18 @@ struct CaseGenerator: Sendable {
     CaseGenerator(name: "rules", about: "rules with conntrack states, REJECT, counters") {
       RulesGenerator.make(&$0, $1)
     },
+    CaseGenerator(name: "fragments", about: "fragments: order, overlaps, sizes, MTU, expiry") {
+      FragmentGenerator.make(&$0, $1)
+    },
+    CaseGenerator(name: "headers", about: "IPv4 options and IPv6 extension headers") {
+      HeaderGenerator.make(&$0, $1)
+    },
+    CaseGenerator(name: "malformed", about: "IP headers that lie, addresses that cannot be") {
+      MalformedGenerator.make(&$0, $1)
+    },
+    CaseGenerator(name: "router", about: "routes of every type, MTU, redirects, source checks") {
+      RouterGenerator.make(&$0, $1)
+    },
     CaseGenerator(
       name: "tcp-states", about: "TCP: any segment, at the edges of any window, in every state"
     ) {

@@ -16,6 +16,25 @@ enum HelpersGenerator {
       test.sysctls.append(
         ConformanceCase.Sysctl(name: "net.netfilter.nf_conntrack_tcp_be_liberal", value: "1"))
     }
+    if chooser.chance(8) {
+      // Wrong checksums are believed, and put right in what is written anew.
+      test.sysctls.append(
+        ConformanceCase.Sysctl(name: "net.netfilter.nf_conntrack_checksum", value: "0"))
+    }
+    defer {
+      for at in test.steps.indices where chooser.chance(2) {
+        switch test.steps[at].kind {
+        case .tcp(var tcp):
+          tcp.hasBadChecksum = true
+          test.steps[at].kind = .tcp(tcp)
+        case .udp(var udp):
+          udp.checksum = chooser.of([.bad, .absent])
+          test.steps[at].kind = .udp(udp)
+        default: break
+        }
+        if chooser.chance(30) { test.steps[at].hopLimit = chooser.of([1, 2]) }
+      }
+    }
     if chooser.chance(75) { FTPCases.add(to: &test, &chooser, family) }
     if chooser.chance(test.flows.isEmpty ? 100 : 30) { TFTPCases.add(to: &test, &chooser, family) }
     return test
@@ -91,29 +110,22 @@ enum TFTPCases {
             control, chooser.chance(90) ? .original : .reply,
             Array(request.prefix(chooser.of([10, 10, 2, 1, 0])))))
       }
-      // What answers comes to where the request came from: a reply of a flow that sent nothing.
+      // What answers comes from another port to where the request came from, as its sender is known
+      // on that side.
       let data = test.flows.count
-      let translated = test.translates
-      if !translated {
-        test.flows.append(
-          Flow(
-            kind: .udp, port: .wan,
-            source: Endpoint(server, family, port: chooser.of([7000, 69, 7001])),
-            destination: Endpoint(client, family, port: port)))
-        for _ in 0..<chooser.of([1, 3]) {
-          steps.append(packet(data, chooser.chance(60) ? .original : .reply, [0, 3, 0, 1, 65]))
-        }
-      } else {
-        test.flows.append(
-          Flow(
-            kind: .udp, port: .wan, source: Endpoint(server, family, port: 7000),
-            destination: Endpoint(
-              chooser.of([
-                Network.router(.wan, family), Network.host(Network.spare[0], .wan, family),
-              ]), family, port: port)))
-        for _ in 0..<chooser.of([1, 3]) {
-          steps.append(packet(data, chooser.chance(60) ? .original : .reply, [0, 3, 0, 1, 65]))
-        }
+      let known =
+        test.translates
+        ? chooser.of([
+          Network.router(.wan, family), Network.host(Network.spare[0], .wan, family),
+        ]) : client
+      test.flows.append(
+        Flow(
+          kind: .udp, port: .wan,
+          source: Endpoint(server, family, port: chooser.of([7000, 69, 7001])),
+          destination: Endpoint(known, family, port: port)))
+      for number in 0..<chooser.of([1, 3]) {
+        let direction: Direction = number == 0 || chooser.chance(50) ? .original : .reply
+        steps.append(packet(data, direction, [0, 3, 0, 1, 65]))
       }
       test.steps += steps
     }

@@ -212,6 +212,7 @@ enum SCTPGenerator {
     for name in ["acct", "checksum"] where chooser.chance(10) {
       test.sysctls.append(.conntrack(name, name == "acct" ? 1 : 0))
     }
+    test.sysctls += TimeoutsGenerator.long(&chooser, "sctp_")
     test.steps = merge(&chooser, lists)
     return test
   }

@@ -236,6 +236,9 @@ enum TCPStatesGenerator {
     var probe = TCPProbe(&chooser, flow: 0)
     test.steps = probe.make(&chooser)
     test.sysctls = TCPGenerator.sysctls(&chooser)
+    test.sysctls += TimeoutsGenerator.long(&chooser, "tcp_").filter { sysctl in
+      !test.sysctls.contains { $0.name == sysctl.name }
+    }
     return test
   }
 }

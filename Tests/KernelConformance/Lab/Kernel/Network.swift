@@ -41,6 +41,29 @@ enum Network {
     }
   }
 
+  /// A host that is another one in each run, so that no limit on what it is sent was used up before:
+  /// IPv4 only, since IPv6 has such limits off. Its network has to be set up.
+  static func stranger(_ port: Port, run: UInt16 = 0) -> IPAddress {
+    IPAddress(ipv4: (port == .lan ? 0x0a09_0000 : 0xc612_0000) | UInt32(run))
+  }
+
+  static func renewed(_ flow: Flow, run: UInt16) -> Flow {
+    var flow = flow
+    for port in [Port.lan, .wan] {
+      if flow.source.address == stranger(port) { flow.source.address = stranger(port, run: run) }
+    }
+    return flow
+  }
+
+  /// Whether the router of any case may have this address.
+  static func isOwn(_ address: IPAddress, _ family: AddressFamily) -> Bool {
+    let texts =
+      family == .ipv4
+      ? ["10.0.1.1", "198.51.100.1", "10.0.3.1", "10.9.255.254", "192.0.2.161"]
+      : ["fd00:1::1", "2001:db8:9::1", "fe80::1", "fd00:3::1", "2001:db8:a:a::1"]
+    return texts.contains(address.text(family))
+  }
+
   static func isRouter(_ address: IPAddress, _ family: AddressFamily) -> Bool {
     address == router(.lan, family) || address == router(.wan, family)
       || address == loopback(family)
@@ -77,8 +100,12 @@ enum Network {
   static var neighbours: String {
     var text = ""
     for port in [Port.lan, .wan] {
+      for number in 1...hosts {
+        text += "neigh replace fe80::\(number) dev \(port.interface) "
+        text += "lladdr \(macText(port.farMAC)) nud permanent\n"
+      }
       for family in AddressFamily.allCases {
-        for number in Array(2...15) + spare + [254] + (0xfffe...0x10001) {
+        for number in [0] + Array(2...15) + spare + [254] + (0xfffe...0x10001) {
           if family == .ipv4 && number > 254 { continue }
           text += "neigh replace \(host(number, port, family).text(family)) "
           text += "dev \(port.interface) lladdr \(macText(port.farMAC)) nud permanent\n"

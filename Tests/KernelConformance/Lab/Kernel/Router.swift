@@ -134,9 +134,23 @@
     /// The machine as its snapshot tells it, with the settings a case has made.
     func host(_ settings: [String]) throws -> HostConfiguration {
       if let known = hosts[settings] { return known }
-      let host = try System.inside(inside, Router.takeSnapshot)
+      var host = try System.inside(inside, Router.takeSnapshot)
+      // The kernel may take a moment until it has made the routes of its addresses.
+      for _ in 0..<20 where !Router.isSettled(host) {
+        System.sleep(milliseconds: 50)
+        host = try System.inside(inside, Router.takeSnapshot)
+      }
       hosts[settings] = host
       return host
+    }
+
+    private static func isSettled(_ host: HostConfiguration) -> Bool {
+      host.interfaces.indices.allSatisfy { index in
+        host.interfaces[index].addresses.allSatisfy {
+          host.routing.lookup($0.address, $0.family, through: index)?.type == .local
+            && !$0.isTentative
+        }
+      }
     }
 
     /// The machine as it is now.
@@ -190,9 +204,14 @@
     /// Puts a packet on the cable. On return the router has dealt with it, as a rule: the kernel takes
     /// it all the way before the call that sends it ends.
     /// At `.host` the router itself sends it.
-    func send(_ packet: MadePacket, _ family: AddressFamily) throws {
-      if packet.port == .host { return try hostSocket.send(packet.bytes, family) }
-      guard let socket = sockets[packet.port] else { return }
+    ///
+    /// - Returns: false where the cable does not carry it, since it is too long for the router's port.
+    func send(_ packet: MadePacket, _ family: AddressFamily) throws -> Bool {
+      if packet.port == .host {
+        try hostSocket.send(packet.bytes, family)
+        return true
+      }
+      guard let socket = sockets[packet.port] else { return false }
       let destination: UInt64 =
         switch packet.frame {
         case .unicast: packet.port.routerMAC
@@ -203,7 +222,12 @@
       var frame = PacketBuilder.ethernet(from: packet.port.farMAC, to: destination, packet.bytes)
       // The packet's version may lie.
       frame.store16(family == .ipv6 ? 0x86dd : 0x0800, at: 12)
-      try System.send(socket, frame)
+      do {
+        try System.send(socket, frame)
+      } catch let error as SystemError where error.isForLackOfSpace {
+        return false
+      }
+      return true
     }
 
     /// What has come out since the last call.

@@ -14,6 +14,9 @@
       self.number = number
     }
 
+    /// Also what is sent over a cable gets, when it is longer than the other end takes.
+    var isForLackOfSpace: Bool { number == ENOBUFS || number == EMSGSIZE }
+
     var description: String {
       // strerror gives a static C string that is copied before anything else runs.
       "\(call): \(unsafe String(cString: strerror(number)))"
