@@ -148,6 +148,8 @@ private struct LogRecorder: RuleObserver {
     }
     trio.check("\(character)")
     #expect(trio.asked.byIndex * 5 < trio.asked.byRule, "\(trio.asked)")
+    let bytes = trio.silent.indexByteCount
+    #expect(bytes > 0 && bytes < 200 * 1024, "\(bytes) bytes for 200 rules")
   }
 
   /// What the real iptables has been asked about, all in one chain.

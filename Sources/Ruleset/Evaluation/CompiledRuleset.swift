@@ -102,6 +102,9 @@ public struct CompiledRuleset: ~Copyable, Sendable {
     candidateStack = FlatArray([Candidates](repeating: Candidates(), count: compiler.chains.count))
   }
 
+  /// Bytes of memory that the indexes of long chains take.
+  public var indexByteCount: Int { indexes.byteCount }
+
   /// Whether the table exists: without a nat table no connection is asked for a binding.
   @inlinable public func hasTable(_ table: TableName) -> Bool {
     for chain in 0..<5 where entries[Int(table.rawValue) &* 5 &+ chain] >= 0 { return true }

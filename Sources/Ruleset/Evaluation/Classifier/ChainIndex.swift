@@ -65,6 +65,10 @@ struct ChainIndexes: ~Copyable, Sendable {
     lists = FlatArray(builder.lists)
   }
 
+  var byteCount: Int {
+    chains.count * MemoryLayout<ChainIndex>.stride + (nodes.count + lists.count) * 4
+  }
+
   /// Looks a packet up; returns the first rule to ask. Each list ends with the chain's end.
   @usableFromInline
   func find(
