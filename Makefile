@@ -29,7 +29,7 @@ fuzzing = $(SWIFT) build -c release --scratch-path .build/fuzzing --sanitize fuz
 	-Xswiftc -sanitize=$(SANITIZERS) -Xswiftc -parse-as-library -Xswiftc -DLIBFUZZER
 fuzz_targets = frames capture ruleset
 
-.PHONY: help run build test lint format conformance fuzz fuzz-frames bench install uninstall clean
+.PHONY: help run build test lint format conformance fuzz fuzz-frames bench bench-parts install uninstall clean
 help:
 	@echo "make run       build, and replay Examples/home-router"
 	@echo "make test      lint and all tests"
@@ -38,6 +38,7 @@ help:
 	@echo "make fuzz      libFuzzer on every fuzz target, SECONDS=$(SECONDS) each"
 	@echo "make fuzz-frames  COUNT=$(COUNT) random and mutated frames through the firewall"
 	@echo "make bench     time the replay of PACKETS=$(PACKETS) packets"
+	@echo "make bench-parts  time the engine's parts (ONLY='classifier.*'; BRIEF=1 only runs them)"
 	@echo "make install   the weir command into PREFIX=$(PREFIX)"
 
 run: build
@@ -81,6 +82,14 @@ bench: build
 	$$($(release) --show-bin-path)/make-capture $(PACKETS) .build/bench.pcapng
 	time -p $$($(release) --show-bin-path)/weir replay .build/bench.pcapng \
 	  --host Benchmarks/Host --format none
+
+# A package of its own, so that nobody who only builds Weir needs its dependencies.
+bench_parts = BENCHMARK_DISABLE_JEMALLOC=1 WEIR_BENCH_BRIEF=$(BRIEF) $(SWIFT) package \
+	--package-path Benchmarks --scratch-path .build/benchmarks --disable-sandbox benchmark
+bench-parts:
+	@scripts/install-missing "the build" $(build_packages)
+	$(bench_parts) --grouping benchmark $(if $(ONLY),--filter '$(ONLY)')
+
 # The running kernel against Weir; docs/conformance.md. PACKETS has another default here.
 conformance: CASES ?=
 conformance:

@@ -18,6 +18,8 @@ let package = Package(
     .library(name: "Firewall", targets: ["Firewall"]),
     .library(name: "Replay", targets: ["Replay"]),
     .executable(name: "weir", targets: ["weir"]),
+    // What the benchmarks, a package of their own, share with the tests.
+    .library(name: "WeirTestSupport", targets: ["PacketForge", "RuleForge"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
