@@ -26,9 +26,10 @@ let package = Package(
     .package(url: "https://github.com/onevcat/Rainbow", from: "4.2.2"),
   ],
   targets: [
-    .target(name: "Wire", swiftSettings: strict),
+    .target(name: "CIntrinsics"),
+    .target(name: "Wire", dependencies: ["CIntrinsics"], swiftSettings: strict),
     .testTarget(name: "WireTests", dependencies: ["Wire"], swiftSettings: strict),
-    .target(name: "Conntrack", dependencies: ["Wire"], swiftSettings: strict),
+    .target(name: "Conntrack", dependencies: ["CIntrinsics", "Wire"], swiftSettings: strict),
     .target(
       name: "ConntrackFormat", dependencies: ["Wire", "Conntrack"], swiftSettings: strict),
     .target(name: "NAT", dependencies: ["Wire", "Conntrack"], swiftSettings: strict),
@@ -57,10 +58,14 @@ let package = Package(
         "Capture",
       ],
       swiftSettings: strict),
+    .target(
+      name: "Bench",
+      dependencies: ["CIntrinsics", "Wire", "Conntrack", "NAT", "Ruleset", "Firewall"],
+      swiftSettings: strict),
     .executableTarget(
       name: "weir",
       dependencies: [
-        "Replay", "ConntrackFormat", "HostSnapshot", "Capture", "Ruleset", "Firewall",
+        "Bench", "Replay", "ConntrackFormat", "HostSnapshot", "Capture", "Ruleset", "Firewall",
         "Conntrack", "Wire",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Rainbow", package: "Rainbow"),
@@ -86,7 +91,7 @@ let package = Package(
         "ReplayTestSupport", "Replay", "Conntrack", "ConntrackFormat", "Firewall", "Wire",
       ], swiftSettings: strict),
     .testTarget(
-      name: "CommandTests", dependencies: ["weir", "ReplayTestSupport", "Wire"],
+      name: "CommandTests", dependencies: ["Bench", "weir", "ReplayTestSupport", "Wire"],
       swiftSettings: strict),
     .testTarget(
       name: "RecordedKernelTests",

@@ -19,6 +19,9 @@ struct ConnectionTable: ~Copyable {
   let index: TableIndex
   let hash: TupleHash
   var wheel = TimerWheel()
+  var sweep = Sweep()
+  /// How records whose time is over are found.
+  var expiry = Expiry.exact
   var sources: SourceIndex
 
   let capacity: Int
@@ -30,13 +33,14 @@ struct ConnectionTable: ~Copyable {
   private var freeHead: UInt32 = 0
   private var nextID: UInt32 = 1
   /// Whether any connection ever had a zone of one direction only.
-  private var hasZonesOfOneDirection = false
+  private(set) var hasZonesOfOneDirection = false
 
   /// - Parameters:
   ///   - capacity: how many connections at most, 1 to 2^30.
   ///   - expectations: how many expectations at most, 0 to 2^30.
   init(capacity: Int, expectations: Int, seed: inout SeededGenerator) {
     precondition(capacity > 0 && capacity <= 1 << 30)
+    precondition(Record.isLaidOut)
     precondition(expectations >= 0 && expectations <= 1 << 30)
     self.capacity = capacity
     records = FlatArray(count: capacity)
@@ -129,9 +133,12 @@ struct ConnectionTable: ~Copyable {
   /// the same zone there. Zones of one direction may let several have it: of these the newest.
   /// - Complexity: O(1) expected.
   @inline(__always)
-  func find(_ tuple: Tuple, zone: TrackingZone) -> IndexReference? {
+  func find(
+    _ tuple: Tuple, zone: TrackingZone, _ key: ConnectionKey = ConnectionKey()
+  ) -> IndexReference? {
     if !hasZonesOfOneDirection && zone.direction == .both {
-      return index.find(hash(tuple, zone: zone.id)) { holds($0, tuple, zone.id) }
+      let hash = key.hash != 0 && zone.id == 0 ? key.hash : hash(tuple, zone: zone.id)
+      return index.find(hash) { holds($0, tuple, zone.id) }
     }
     if zone.direction == .both { return find(tuple, filedIn: zone.id, zone: zone) }
     return find(tuple, filedIn: zone[.original], zone: zone)
@@ -198,7 +205,7 @@ struct ConnectionTable: ~Copyable {
       return false
     }
     records[record].status.insert(.confirmed)
-    arm(record)
+    if expiry == .exact { arm(record) }
     return true
   }
 
@@ -307,15 +314,27 @@ struct ConnectionTable: ~Copyable {
     wheel.count(-1, in: Int(slot))
   }
 
-  /// Sets a confirmed record's deadline. Later ones cost a store; an earlier one moves the record.
+  /// Sets a confirmed record's deadline. Later ones cost a store; an earlier one moves the record on
+  /// the wheel, where it hangs there.
   @inline(__always)
   mutating func setDeadline(_ record: Int, _ deadline: Int64) {
     let earlier = deadline < records[record].deadline
     records[record].deadline = deadline
-    if earlier {
-      disarm(record)
-      arm(record)
-    }
+    if earlier && expiry == .exact { rearm(record) }
+  }
+
+  /// How many records have ever been used.
+  var used: Int { firstUnused }
+
+  /// Sweeps one record further; gives it where its connection's time is over.
+  mutating func nextSwept(now: Int64) -> Int? {
+    if sweep.position >= firstUnused { sweep.position = 0 }
+    let record = sweep.position
+    sweep.position += 1
+    guard records[record].family != 0, records[record].deadline <= now,
+      records[record].status.contains(.confirmed)
+    else { return nil }
+    return record
   }
 
   /// Moves the clock to `now` and calls `expire` with each record whose deadline has passed; `expire`
@@ -351,6 +370,7 @@ struct ConnectionTable: ~Copyable {
     }
   }
 
+  @inline(never)
   private mutating func rearm(_ record: Int) {
     disarm(record)
     arm(record)
@@ -364,6 +384,11 @@ struct ConnectionTable: ~Copyable {
       next = records[record].next
       rearm(record)
     }
+  }
+
+  /// What the index takes, and what lies in memory of each record that was ever used.
+  var memoryBytes: Int {
+    TableIndex.bytes(entries: 2 * capacity) + firstUnused * MemoryLayout<Record>.stride
   }
 
   // MARK: Walking

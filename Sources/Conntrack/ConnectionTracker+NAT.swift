@@ -44,6 +44,8 @@ extension ConnectionTracker {
 
   public func setMark(_ number: ConnectionNumber, _ mark: UInt32) {
     table.records[number.index].mark = mark
+    // Rules may ask for it.
+    table.records[number.index].ways = (0, 0)
     note(number.index, .mark)
   }
 

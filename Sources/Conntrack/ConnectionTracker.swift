@@ -56,10 +56,40 @@ public struct ConnectionTracker: ~Copyable {
   /// The latest time there is (about the year 2190): no timeout added to it overflows.
   public static let latestTime: Int64 = 6_900_000_000_000_000_000
 
+  /// How connections whose time is over are found. To be chosen before there are any.
+  public var expiry: Expiry {
+    get { table.expiry }
+    set {
+      precondition(table.count == 0, "connections would be lost sight of")
+      table.expiry = newValue
+    }
+  }
+
   /// Moves the clock to `time` (never back, never past `latestTime`) and expires what is due.
+  @inline(__always)
   public mutating func advance(to time: Int64) {
     now = max(now, min(time, ConnectionTracker.latestTime))
     expireExpectations()
+    switch table.expiry {
+    case .swept: sweep()
+    case .exact: expire()
+    }
+  }
+
+  @inline(__always)
+  private mutating func sweep() {
+    let share = table.sweep.share(of: table.used, now: now)
+    if share > 0 { sweep(share) }
+  }
+
+  @inline(never)
+  private mutating func sweep(_ share: Int) {
+    for _ in 0..<share {
+      if let record = table.nextSwept(now: now) { destroy(record) }
+    }
+  }
+
+  private mutating func expire() {
     let now = now
     // Listeners hear of every expiry before the packet after it, so not even a tick later. Others do
     // not see the difference: an expired record that is met counts as gone.
@@ -80,12 +110,14 @@ public struct ConnectionTracker: ~Copyable {
   /// Finds or begins the connection of a packet, defragmented, whose headers are decoded.
   ///
   /// - Complexity: O(1) expected.
+  /// - Parameter key: of this packet, where one was made.
   /// - Returns: the packet's ctstate and connection. Whatever the packet's fate, give the result back
   ///   to `finish`.
   @inline(__always)
   public mutating func track(
     _ bytes: RawSpan, _ headers: PacketHeaders, hook: TrackingHook,
-    template: TrackingTemplate = TrackingTemplate()
+    template: TrackingTemplate = TrackingTemplate(),
+    key: ConnectionKey = ConnectionKey()
   ) -> Tracking {
     let number = headers.transportProtocol
     if number == IPProtocolNumber.icmp && headers.family == .ipv4
@@ -105,7 +137,7 @@ public struct ConnectionTracker: ~Copyable {
     }
     // A second round only where a finished connection gave way to a new one.
     for _ in 0..<2 {
-      if let found = findLiving(tuple, zone: template.zone) {
+      if let found = findLiving(tuple, zone: template.zone, key) {
         switch trackKnown(found.record, found.direction, bytes, headers, hook) {
         case .done(let tracking): return tracking
         case .again: continue
@@ -340,8 +372,10 @@ public struct ConnectionTracker: ~Copyable {
 
   /// The connection a tuple belongs to; one whose time is over is met here for the last time.
   @inline(__always)
-  mutating func findLiving(_ tuple: Tuple, zone: TrackingZone) -> IndexReference? {
-    guard let found = table.find(tuple, zone: zone) else { return nil }
+  mutating func findLiving(
+    _ tuple: Tuple, zone: TrackingZone, _ key: ConnectionKey = ConnectionKey()
+  ) -> IndexReference? {
+    guard let found = table.find(tuple, zone: zone, key) else { return nil }
     return isLiving(found.record) ? found : nil
   }
 
@@ -386,15 +420,17 @@ public struct ConnectionTracker: ~Copyable {
     var victim: Int?
     table.index.scan(from: first << 32, to: last << 32 | 0xffff_ffff) { reference in
       let candidate = reference.record
-      if table.records[candidate].status.contains(.assured) { return false }
+      let isOver = table.records[candidate].deadline <= now
+      if table.records[candidate].status.contains(.assured) && !isOver { return false }
       let place = table.hash(candidate, reference.direction) >> 32
       guard (first...last).contains(place) else { return false }
-      victim = candidate
-      return true
+      // Rather one whose time is over; else the first.
+      victim = isOver ? candidate : victim ?? candidate
+      return isOver
     }
     guard let victim else { return false }
+    if table.records[victim].deadline > now { statistics.earlyDrop += 1 }
     destroy(victim)
-    statistics.earlyDrop += 1
     return true
   }
 

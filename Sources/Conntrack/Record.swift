@@ -84,6 +84,8 @@ struct RecordExtensions: OptionSet, BitwiseCopyable {
   /// Sequence numbers are moved.
   static var shifts: Self { .init(rawValue: 1 << 5) }
   static var template: Self { .init(rawValue: 1 << 6) }
+  /// Those that the packets of a connection need not heed.
+  static var plain: Self { [.counters, .timestamps, .bySource] }
 }
 
 struct Record: BitwiseCopyable {
@@ -122,7 +124,8 @@ struct Record: BitwiseCopyable {
 
   // Line 1.
   var tcp = TCPRecord()
-  var reserved: UInt32 = 0
+  /// The ways its original and its reply packets take, as the firewall numbers them; 0: not known.
+  var ways: (UInt16, UInt16) = (0, 0)
 
   /// UDP, UDP-Lite: when the flow counts as a stream, nanoseconds. Lies where TCP has its window
   /// state, since no record is both.

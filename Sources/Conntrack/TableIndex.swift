@@ -1,6 +1,7 @@
 // The hash index of the table: from a tuple's hash to the records that may hold it. Buckets are one
 // cache line of twelve slots; a slot is an eight-bit tag and a reference.
 
+import CIntrinsics
 import Wire
 
 /// A slot's reference: a record and which of its two tuples this slot is for.
@@ -31,13 +32,13 @@ struct IndexBucket: BitwiseCopyable {
     }
   }
 
+  private static var slotBits: UInt32 { (1 << UInt32(slots)) - 1 }
+
   /// A bit for each slot whose tag is `tag`.
   @inline(__always)
   func matches(_ tag: UInt8) -> UInt32 {
-    let equal = tags .== SIMD16<UInt8>(repeating: tag)
-    var bits: UInt32 = 0
-    for slot in 0..<IndexBucket.slots where equal[slot] { bits |= 1 << UInt32(slot) }
-    return bits
+    // Sixteen bytes are read, and a bucket's tags are sixteen.
+    unsafe withUnsafeBytes(of: tags) { unsafe weir_matches($0.baseAddress, tag) } & Self.slotBits
   }
 }
 
@@ -47,8 +48,12 @@ struct TableIndex: ~Copyable {
 
   /// Room for `entries` slots at three quarters full.
   init(entries: Int) {
-    bucketCount = entries / 9 + 2
+    bucketCount = TableIndex.bytes(entries: entries) / MemoryLayout<IndexBucket>.stride
     buckets = FlatArray(count: bucketCount)
+  }
+
+  static func bytes(entries: Int) -> Int {
+    (entries / 9 + 2) * MemoryLayout<IndexBucket>.stride
   }
 
   /// The bucket a hash belongs in: its upper half scaled to the number of buckets, so that hashes
@@ -81,6 +86,21 @@ struct TableIndex: ~Copyable {
       if position >= end && buckets[position].overflow == 0 { return }
       position = following(position)
     }
+  }
+
+  /// Asks for the memory of the bucket a hash belongs in.
+  @inline(__always)
+  func prefetch(_ hash: UInt64) { buckets.prefetch(home(hash), bytes: 64) }
+
+  /// The first reference in a hash's own bucket that may be filed under it.
+  @inline(__always)
+  func candidate(_ hash: UInt64) -> IndexReference? {
+    let position = home(hash)
+    let candidates = buckets[position].matches(tag(hash))
+    if candidates == 0 { return nil }
+    var reference = IndexReference(record: 0, direction: .original)
+    reference.rawValue = buckets[position].references[candidates.trailingZeroBitCount]
+    return reference
   }
 
   /// The first reference filed under `hash` that `isMatch` accepts.

@@ -1,6 +1,8 @@
 // When entries expire. A packet only stores a deadline; the record hangs in a slot of the wheel until
 // time reaches it, and is hung further on if its deadline has moved meanwhile.
 
+import Wire
+
 /// Three wheels: 1024 slots of about 1 ms, 512 of about 1 s, 1024 of about 9 minutes (powers of two
 /// nanoseconds), 6.5 days in all. A deadline beyond hangs in the last slot and is looked at again
 /// there. A slot holds the head of a list that runs through the records' `next` and `previous`.

@@ -15,19 +15,50 @@ struct TupleHash: BitwiseCopyable {
     key3 = seed.next() | 1
   }
 
+  /// Never 0, so that 0 can stand for none.
   /// - Complexity: O(1): two multiplications for IPv4, four for IPv6.
   @inline(__always)
   func callAsFunction(_ tuple: Tuple, zone: UInt16) -> UInt64 {
-    let ports =
-      UInt64(tuple.sourcePort) << 48 | UInt64(tuple.destinationPort) << 32
-      | UInt64(zone) << 16 | UInt64(tuple.protocolNumber) << 8 | UInt64(tuple.family.rawValue)
+    let ports = UInt32(tuple.sourcePort) << 16 | UInt32(tuple.destinationPort)
     if tuple.family == .ipv4 {
-      let addresses = tuple.source.low << 32 | tuple.destination.low
-      return fold(fold(addresses ^ key0, ports ^ key1) ^ key2, addresses ^ key3)
+      return self(
+        ipv4: tuple.source.low << 32 | tuple.destination.low, ports: ports,
+        protocolNumber: tuple.protocolNumber, zone: zone)
     }
-    let sources = fold(tuple.source.high ^ key0, tuple.source.low ^ key1)
-    let destinations = fold(tuple.destination.high ^ key2, tuple.destination.low ^ key3)
-    return fold(fold(sources ^ key2, ports ^ key1) ^ key0, destinations ^ key3)
+    return self(
+      ipv6: tuple.source, tuple.destination, ports: ports, protocolNumber: tuple.protocolNumber,
+      zone: zone)
+  }
+
+  /// The same from a tuple's parts, as they stand in a packet: source before destination.
+  @inline(__always)
+  func callAsFunction(
+    ipv4 addresses: UInt64, ports: UInt32, protocolNumber: UInt8, zone: UInt16
+  ) -> UInt64 {
+    let rest = Self.rest(ports, protocolNumber, zone, .ipv4)
+    return fold(fold(addresses ^ key0, rest ^ key1) ^ key2, addresses ^ key3) | Self.mark
+  }
+
+  @inline(__always)
+  func callAsFunction(
+    ipv6 source: IPAddress, _ destination: IPAddress, ports: UInt32, protocolNumber: UInt8,
+    zone: UInt16
+  ) -> UInt64 {
+    let rest = Self.rest(ports, protocolNumber, zone, .ipv6)
+    let sources = fold(source.high ^ key0, source.low ^ key1)
+    let destinations = fold(destination.high ^ key2, destination.low ^ key3)
+    return fold(fold(sources ^ key2, rest ^ key1) ^ key0, destinations ^ key3) | Self.mark
+  }
+
+  /// A bit that neither bucket nor tag looks at.
+  private static var mark: UInt64 { 1 << 8 }
+
+  @inline(__always)
+  private static func rest(
+    _ ports: UInt32, _ protocolNumber: UInt8, _ zone: UInt16, _ family: AddressFamily
+  ) -> UInt64 {
+    UInt64(ports) << 32 | UInt64(zone) << 16 | UInt64(protocolNumber) << 8
+      | UInt64(family.rawValue)
   }
 
   @inline(__always)

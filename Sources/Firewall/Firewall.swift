@@ -18,6 +18,9 @@ public struct Firewall: ~Copyable {
   public internal(set) var interfaces = InterfaceTable()
   var limiter: ICMPRateLimiter
   var reassembler: Reassembler
+  /// A burst's packets that are not plain, fragments among them, one at a time; taken out while it is under
+  /// way.
+  var wholeBuffer: PacketBuffer? = PacketBuffer()
   var answerBuffers = AnswerBuffers()
   /// Fragments on their way out.
   var fragment = PacketBuffer()
@@ -28,6 +31,7 @@ public struct Firewall: ~Copyable {
   /// Identification of IPv6 fragments.
   var generator: SeededGenerator
   var now: Int64 = 0
+  var ways = WayTable()
   /// Where nothing is known of routes: the only two interfaces there are. What comes in by one
   /// leaves by the other.
   public var forwardingPair: [InterfaceID] = []
@@ -84,6 +88,7 @@ public struct Firewall: ~Copyable {
   }
 
   /// Moves the clock and expires what connections are due. Fragments wait until something can be sent.
+  @inline(__always)
   public mutating func advance(to time: Int64) {
     tracker.advance(to: time)
     now = tracker.now
@@ -96,6 +101,7 @@ public struct Firewall: ~Copyable {
 
   /// The rules with the counters they have now. O(rules).
   public func countedRules() -> Ruleset {
+    settleCounters()
     var ruleset = Ruleset()
     ruleset.ipv4 = ipv4Rules.withCounters()
     ruleset.ipv6 = ipv6Rules.withCounters()

@@ -36,6 +36,17 @@ extension Firewall {
     observer: inout Observer
   ) -> PacketOutcome {
     advance(to: arrival.timeNanoseconds, to: &sink, observer: &observer)
+    return receive(&packet, arrival, PlainPacket(), to: &sink, observer: &observer)
+  }
+
+  /// The same once the clock has been moved.
+  /// - Parameter plain: what was found out about the packet ahead of its turn.
+  mutating func receive<
+    Sink: PacketSink & ~Copyable, Observer: FirewallObserver & ~Copyable
+  >(
+    _ packet: inout PacketBuffer, _ arrival: Arrival, _ plain: PlainPacket, to sink: inout Sink,
+    observer: inout Observer
+  ) -> PacketOutcome {
     var headers = PacketHeaders()
     if let drop = PacketHeaders.decode(packet.bytes, family: arrival.family, into: &headers)
       ?? headers.ipv6InterfaceDrop
@@ -45,6 +56,8 @@ extension Firewall {
     }
     packet.resize(to: headers.end)
     var passage = Passage(headers, packet.bytes, arrival, isOutput: false)
+    passage.plain = plain
+    if plain.isPlain { beginJournal(arrival.family) }
     if case .stop = defragment(&packet, &passage) { return passage.outcome }
 
     // PREROUTING
@@ -226,6 +239,7 @@ extension Firewall {
       } else if fitsRoute(packet, &passage, &sink, &observer) {
         transmit(&packet, passage, &sink)
       }
+      if !Observer.isActive && passage.plain.isPlain { rememberWay(passage, packet.bytes) }
     }
     return passage.outcome
   }
@@ -308,7 +322,7 @@ extension Firewall {
     }
     passage.tracking = tracker.track(
       bytes, passage.headers, hook: passage.arrival.isFilledUp ? .output : hook,
-      template: template)
+      template: template, key: passage.plain.key)
     if passage.tracking.mustDrop {
       passage.outcome.reason = .tableFull
       return .stop

@@ -23,6 +23,7 @@ extension Firewall {
       zip(old, host.interfaces).allSatisfy({ $0.name == $1.name })
     else { return false }
     advance(to: time)
+    forgetWays()
     for interface in host.interfaces { _ = interfaces.register(interface.name) }
     ipv4Rules.learn(interfaces)
     ipv6Rules.learn(interfaces)

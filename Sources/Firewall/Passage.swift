@@ -40,6 +40,8 @@ struct Passage {
   var headers: PacketHeaders
   var context: MatchContext
   var tracking = Tracking()
+  /// What was found out about the packet ahead of its turn, in a burst.
+  var plain = PlainPacket()
   /// Conntrack has seen the packet.
   var isTracked = false
   /// Weir made the packet, in answer to another.

@@ -186,6 +186,56 @@ extension InternetChecksum {
     }
   }
 
+  /// Whether the TCP segment or UDP datagram from `start` to before `end` adds up with its pseudo header,
+  /// in a packet that has nothing between IP header and it: what `transportIsValid` finds of these.
+  ///
+  /// Traps unless they lie in the span and are 8 bytes at least.
+  @inlinable @inline(__always)
+  public static func addsUp(
+    _ bytes: RawSpan, at start: Int, end: Int, _ transportProtocol: UInt8, _ family: AddressFamily
+  ) -> Bool {
+    precondition(start >= 20 && end <= bytes.byteCount && end &- start >= 8)
+    // Words as the machine loads them: the order of bytes does not matter to the test for all ones, as
+    // long as what does not come from the packet is turned round (RFC 1071 section 2).
+    var total =
+      UInt64(UInt16(truncatingIfNeeded: end &- start).bigEndian)
+      &+ UInt64(UInt16(transportProtocol).bigEndian)
+    if family == .ipv4 {
+      total = added(total, word(bytes, IPv4Field.source))
+    } else {
+      total = added(total, word(bytes, IPv6Field.source))
+      total = added(total, word(bytes, IPv6Field.source &+ 8))
+      total = added(total, word(bytes, IPv6Field.destination))
+      total = added(total, word(bytes, IPv6Field.destination &+ 8))
+    }
+    var at = start
+    while at &+ 8 <= end {
+      total = added(total, word(bytes, at))
+      at &+= 8
+    }
+    if at < end {
+      // The last eight bytes, those already summed shifted out; an odd end is padded with zero.
+      total = added(
+        total, word(bytes, end &- 8) &>> (UInt64(truncatingIfNeeded: at &+ 8 &- end) &* 8))
+    }
+    return fold(total) == 0xffff
+  }
+
+  /// The eight bytes at `offset` as the machine loads them.
+  @inlinable @inline(__always)
+  static func word(_ bytes: RawSpan, _ offset: Int) -> UInt64 {
+    precondition(offset >= 0 && offset <= bytes.byteCount &- 8)
+    // In bounds by the precondition; the load is unaligned.
+    return unsafe bytes.unsafeLoadUnaligned(fromUncheckedByteOffset: offset, as: UInt64.self)
+  }
+
+  /// The sum of two with the carry brought round.
+  @inlinable @inline(__always)
+  static func added(_ a: UInt64, _ b: UInt64) -> UInt64 {
+    let (sum, carry) = a.addingReportingOverflow(b)
+    return sum &+ (carry ? 1 : 0)
+  }
+
   /// Whether pseudo header, with `length` in it, and the transport's first `covered` bytes add up to
   /// all ones.
   static func addsUp(

@@ -38,6 +38,8 @@ extension CompiledRuleset {
       let counted = counters[index]
       counters[index] = RuleCounters(
         packets: counted.packets &+ 1, bytes: counted.bytes &+ UInt64(context.length))
+      if journalCount < journal.count { journal[journalCount] = Int32(truncatingIfNeeded: index) }
+      journalCount &+= 1
       let isEnd = rules[index].flags.contains(.isEnd)
       if Observer.isActive && !isEnd { observer.asked(reference(index), matched: true) }
       let action = rules[index].action
@@ -47,6 +49,7 @@ extension CompiledRuleset {
         context.apply(action)
         index = rule(after: index, &candidates)
       case .log:
+        context.heedsPacket = true
         observer.logged(reference(index), log: Int(action.a), context: context)
         index = rule(after: index, &candidates)
       case .jump, .goTo:
@@ -184,6 +187,7 @@ extension CompiledRuleset {
     if flags.contains(.notLaterFragment) && context.isFragmentNotFirst { return .differs }
     let count = Int(rules[index].testCount)
     if count == 0 { return .matches }
+    if flags.contains(.heedsPacket) { context.heedsPacket = true }
     let first = Int(rules[index].firstTest)
     return RuleTests.hold(
       tests, first..<(first &+ count), portSpans, state, &context, now: now)
@@ -233,14 +237,17 @@ extension MatchContext {
       guard hasConnection else { return }
       mark = (mark & ~action.b) ^ (connectionMark & action.a).shifted(action.c)
     case .doNotTrack:
+      heedsPacket = true
       // A packet that tracking has seen already stays as it is.
       guard ctState == nil, trackingOptions < 0 else { return }
       ctState = .untracked
       isNotTracked = true
     case .track:
+      heedsPacket = true
       guard ctState == nil, trackingOptions < 0 else { return }
       trackingOptions = Int32(bitPattern: action.a)
     case .clampMSS:
+      heedsPacket = true
       if action.a == UInt16.max {
         clampsMSSToPath = true
       } else {
@@ -258,6 +265,7 @@ extension MatchContext {
     if new == connectionMark { return }
     connectionMark = new
     hasNewConnectionMark = true
+    heedsPacket = true
   }
 }
 

@@ -60,6 +60,9 @@ public struct CompiledRuleset: ~Copyable, Sendable {
   /// Of the packet being asked about.
   @usableFromInline let keys: FlatArray<UInt32>
   @usableFromInline private(set) var patterns: InterfacePatterns
+  /// The rules that have counted the packet under way, in order, as far as there is room.
+  @usableFromInline let journal: FlatArray<Int32>
+  @usableFromInline var journalCount = 0
 
   /// Compiles. O(rules × log rules), and more where many rules of a long chain overlap, within the
   /// bounds of `TreeBuilder`. Rules parsed by `Ruleset.parse` always compile; a ruleset made by hand
@@ -78,6 +81,7 @@ public struct CompiledRuleset: ~Copyable, Sendable {
     var compiler = RulesetCompiler(
       rules, tickNanoseconds: tickNanoseconds, seed: seed, policies: policies)
     try compiler.compile()
+    journal = FlatArray([Int32](repeating: 0, count: CompiledRuleset.journalRoom))
     patterns = InterfacePatterns(compiler.patterns)
     patterns.learn(interfaces)
     indexes = ChainIndexes(compiler.indexChains(patterns))
@@ -106,13 +110,13 @@ public struct CompiledRuleset: ~Copyable, Sendable {
   public var indexByteCount: Int { indexes.byteCount }
 
   /// Whether the table exists: without a nat table no connection is asked for a binding.
-  @inlinable public func hasTable(_ table: TableName) -> Bool {
+  @inlinable @inline(__always) public func hasTable(_ table: TableName) -> Bool {
     for chain in 0..<5 where entries[Int(table.rawValue) &* 5 &+ chain] >= 0 { return true }
     return false
   }
 
   /// Whether the table has the built-in chain, so that `evaluate` would ask anything.
-  @inlinable public func hasChain(_ table: TableName, _ chain: BuiltInChain) -> Bool {
+  @inlinable @inline(__always) public func hasChain(_ table: TableName, _ chain: BuiltInChain) -> Bool {
     entries[Int(table.rawValue) &* 5 &+ Int(chain.rawValue)] >= 0
   }
 
@@ -126,6 +130,28 @@ public struct CompiledRuleset: ~Copyable, Sendable {
   /// one of them; an interface not learnt matches no pattern but `+`. O(interfaces).
   public mutating func learn(_ interfaces: InterfaceTable) {
     patterns.learn(interfaces)
+  }
+}
+
+extension CompiledRuleset {
+  /// How many rules the journal holds.
+  public static var journalRoom: Int { 32 }
+
+  /// Begins a packet's journal.
+  @inlinable @inline(__always)
+  public mutating func beginJournal() { journalCount = 0 }
+
+  /// How many rules have counted the packet under way; more than `journalRoom` are not known by name.
+  @inlinable public var journalLength: Int { journalCount }
+
+  /// The rule that was number `place` to count the packet under way; for `count`.
+  @inlinable public func journalEntry(_ place: Int) -> Int32 { journal[place] }
+
+  /// Counts packets that went through a rule without its being asked.
+  public func count(_ rule: Int32, packets: UInt64, bytes: UInt64) {
+    let counted = counters[Int(rule)]
+    counters[Int(rule)] = RuleCounters(
+      packets: counted.packets &+ packets, bytes: counted.bytes &+ bytes)
   }
 }
 
@@ -145,6 +171,8 @@ struct CompiledRule: BitwiseCopyable, Sendable {
     @inlinable static var notLaterFragment: Self { .init(rawValue: 1 << 6) }
     /// A packet whose transport protocol cannot be found is dropped, not passed over.
     @inlinable static var dropsUnknownProtocol: Self { .init(rawValue: 1 << 8) }
+    /// Some test looks at what may differ between the packets of one connection (`RuleTest.heedsPacket`).
+    @inlinable static var heedsPacket: Self { .init(rawValue: 1 << 9) }
     /// The end of a chain: a policy, or the return of a user chain.
     @inlinable static var isEnd: Self { .init(rawValue: 1 << 7) }
   }

@@ -95,6 +95,10 @@ public struct MatchContext: Sendable, BitwiseCopyable {
   /// Set by TCPMSS: nor may it announce more than the path's MTU allows.
   public var clampsMSSToPath = false
 
+  /// Set by evaluation: a rule was asked, or did something, whose outcome may be another for another
+  /// packet of the same connection and direction.
+  public var heedsPacket = false
+
   /// Whether a TCPMSS rule asked for anything.
   @inlinable public var limitsMSS: Bool { maximumMSS != .max || clampsMSSToPath }
 

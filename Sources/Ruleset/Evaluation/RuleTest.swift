@@ -152,6 +152,40 @@ struct RuleTest: BitwiseCopyable, Sendable {
   }
 }
 
+extension RuleTest {
+  /// Whether the test may come out differently for two plain packets (`PlainPacket`) of one connection,
+  /// in the same direction and by the same interface: whole TCP segments with ACK and without FIN, SYN,
+  /// RST, URG, with no option but a timestamp; or whole datagrams.
+  var heedsPacket: Bool {
+    switch kind {
+    case .limit, .everyNth, .random, .tcpOption: true
+    // Every plain packet has its protocol's shortest header, and TCP's is asked for in TCP only.
+    case .header: a > 20
+    case .readableOptions, .connection, .always, .masked, .addressRange, .ports,
+      .eitherPort:
+      false
+    case .range: RuleTest.heedsPacket(field, mask: c)
+    case .anyBit: RuleTest.heedsPacket(field, mask: a)
+    case .allBits: RuleTest.heedsPacket(field, mask: a | b)
+    case .present: RuleTest.heedsPacket(field, mask: .max)
+    }
+  }
+
+  private static func heedsPacket(_ field: PacketField, mask: UInt64) -> Bool {
+    switch field {
+    case .tcpFlags: mask & ~0x37 != 0
+    case .length, .timeToLive, .typeOfService, .ctTimeout, .sourceMAC, .packetType, .masterHelper:
+      true
+    case .none, .sourcePort, .destinationPort, .tcpMSS, .icmpTypeAndCode, .mark, .connectionMark,
+      .ctState, .ctStatus, .ctDirection, .ctProtocol, .ctOriginalSourcePort,
+      .ctOriginalDestinationPort, .ctReplySourcePort, .ctReplyDestinationPort, .sourceType,
+      .destinationType, .sourceTypeOnInInterface, .destinationTypeOnInInterface,
+      .sourceTypeOnOutInterface, .destinationTypeOnOutInterface, .userID, .groupID:
+      false
+    }
+  }
+}
+
 /// Ports from `low` to `high`.
 @usableFromInline
 struct PortSpan: BitwiseCopyable, Hashable, Sendable {

@@ -80,6 +80,9 @@ public struct RulesetCompiler {
     compiled.firstTest = UInt32(tests.count)
     for match in rule.specification.matches { match.body.compile(into: &self) }
     compiled.testCount = UInt32(tests.count) - compiled.firstTest
+    if tests[Int(compiled.firstTest)...].contains(where: \.heedsPacket) {
+      compiled.flags.insert(.heedsPacket)
+    }
     action = RuleAction(.none)
     switch rule.specification.target {
     case nil: break
