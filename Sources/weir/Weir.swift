@@ -8,7 +8,7 @@ struct Weir: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "weir",
     abstract: "Linux connection tracking, NAT and stateful firewalling outside the kernel.",
-    subcommands: [ReplayCommand.self, ConntrackCommand.self])
+    subcommands: [ReplayCommand.self, ConntrackCommand.self, BenchCommand.self])
 
   static func main() {
     do {

@@ -1,0 +1,54 @@
+// `weir bench` does what it times, and says what makes no sense.
+
+import Bench
+import Testing
+import Wire
+
+@Suite struct BenchTests {
+  private func options(_ change: (inout BenchOptions) -> Void) -> BenchOptions {
+    var options = BenchOptions()
+    options.connections = 200
+    options.packets = 2000
+    options.rounds = 2
+    change(&options)
+    return options
+  }
+
+  /// Every packet must pass, or `run` throws.
+  @Test(arguments: BenchOptions.NAT.allCases, [AddressFamily.ipv4, .ipv6])
+  func everyKindOfWorkIsDone(_ nat: BenchOptions.NAT, _ family: AddressFamily) throws {
+    for transport in BenchOptions.Transport.allCases {
+      for work in BenchOptions.Work.allCases {
+        let report = try Bench.run(
+          options {
+            $0.nat = nat
+            $0.family = family
+            $0.transport = transport
+            $0.work = work
+            $0.rules = 20
+          })
+        #expect(report.engine.median > 0)
+        #expect(report.bytesPerConnection >= 128)
+        #expect(report.text.contains("engine"))
+        #expect(report.json.hasPrefix("{\"work\":\"\(work.rawValue)\""))
+      }
+    }
+  }
+
+  @Test func workersHaveTheirOwn() throws {
+    let report = try Bench.run(options { $0.workers = 2 })
+    #expect(report.engine.sorted.count == 4)
+  }
+
+  @Test func whatMakesNoSenseIsRefused() {
+    for change: (inout BenchOptions) -> Void in [
+      { $0.burst = 33 }, { $0.connections = 0 }, { $0.workers = 0 }, { $0.rules = -1 },
+      {
+        $0.level = .track
+        $0.nat = .snat
+      },
+    ] {
+      #expect(throws: BenchError.self) { try Bench.run(options(change)) }
+    }
+  }
+}
