@@ -110,13 +110,15 @@ public struct CompiledRuleset: ~Copyable, Sendable {
   public var indexByteCount: Int { indexes.byteCount }
 
   /// Whether the table exists: without a nat table no connection is asked for a binding.
-  @inlinable @inline(__always) public func hasTable(_ table: TableName) -> Bool {
+  @inlinable @inline(__always)
+  public func hasTable(_ table: TableName) -> Bool {
     for chain in 0..<5 where entries[Int(table.rawValue) &* 5 &+ chain] >= 0 { return true }
     return false
   }
 
   /// Whether the table has the built-in chain, so that `evaluate` would ask anything.
-  @inlinable @inline(__always) public func hasChain(_ table: TableName, _ chain: BuiltInChain) -> Bool {
+  @inlinable @inline(__always)
+  public func hasChain(_ table: TableName, _ chain: BuiltInChain) -> Bool {
     entries[Int(table.rawValue) &* 5 &+ Int(chain.rawValue)] >= 0
   }
 

@@ -24,6 +24,7 @@ private struct Leaving: PacketSink {
 struct EngineSide: ~Copyable {
   private var firewall: Firewall
   private var packet = PacketBuffer()
+  private var burst = PacketBurst()
   private let loopback: InterfaceID
   private let lan: InterfaceID
   private let wan: InterfaceID
@@ -74,7 +75,14 @@ struct EngineSide: ~Copyable {
       // What is for another machine no host lets near its hooks: whoever captures sorts it out.
       case .other: return answer
       }
-      outcome = firewall.receive(&packet, arrival, to: &leaving, observer: &silent)
+      // As a burst, where it fits one, so that its shortcuts are asked too.
+      burst.removeAll()
+      if burst.append(made.bytes.rawSpan, arrival) {
+        firewall.receive(&burst, to: &leaving, observer: &silent)
+        outcome = burst.outcome(0)
+      } else {
+        outcome = firewall.receive(&packet, arrival, to: &leaving, observer: &silent)
+      }
     }
     answer.events = firewall.tracker.takeEvents()
     answer.expectationEvents = firewall.tracker.takeExpectationEvents()
