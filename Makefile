@@ -59,6 +59,8 @@ test: lint
 	@scripts/install-missing "the tests" $(test_packages)
 	$(SWIFT) build --build-tests
 	$(SWIFT) test --skip-build --skip KernelConformance
+# By itself, since it measures time.
+	$(SWIFT) test --skip-build --filter KernelConformance
 
 # New inputs gather in .build/fuzz-corpus; what makes a target fail lies beside it (docs/fuzzing.md).
 fuzz:
@@ -94,9 +96,9 @@ bench-parts:
 conformance: CASES ?=
 conformance:
 	@scripts/install-missing "the tests" $(test_packages)
-	$(SWIFT) build --product weir-conformance
+	$(SWIFT) build -c release --product weir-conformance
 	SEED=$(SEED) PACKETS=$(if $(filter file,$(origin PACKETS)),10000,$(PACKETS)) ONLY=$(ONLY) \
-		$$($(SWIFT) build --show-bin-path)/weir-conformance $(CASES)
+		$$($(SWIFT) build -c release --show-bin-path)/weir-conformance $(CASES)
 
 install: build
 	install -d $(DESTDIR)$(PREFIX)/bin

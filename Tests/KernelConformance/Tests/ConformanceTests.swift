@@ -45,10 +45,11 @@ import Testing
     func madeCases() throws {
       let laboratory = try Conformance()
       var options = ConformanceOptions()
-      // A seed under which nothing of what is known to differ appears; 1 again when there is none.
-      options.seed = 2
-      options.packets = 15_000
-      options.seconds = 60
+      // Always the same cases, so that what is tested does not depend on the machine's speed; the time is
+      // a bound for slow ones. `make conformance` is for others.
+      options.seed = 71
+      options.packets = 5000
+      options.seconds = 75
       options.mostDifferences = 3
       let report = try laboratory.run(options) { print($0) }
       print(report.text)
