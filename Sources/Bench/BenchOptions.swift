@@ -43,8 +43,6 @@ public struct BenchOptions: Sendable {
   public var seed: UInt64 = 1
   /// Per-connection packet and byte counters (`nf_conntrack_acct`).
   public var counts = false
-  /// Whether the floor is measured too.
-  public var measuresFloor = true
 
   public init() {}
 

@@ -26,24 +26,19 @@ extension ConnectionTracker {
   public mutating func ipv4Ends(_ packet: PlainPacket) -> (addresses: UInt64, ports: UInt32) {
     // In bounds: `findPlain` has looked at it.
     let record = unsafe table.records.pointer(packet.connection.index)
-    if packet.direction == .original {
-      let (source, destination) = unsafe (
-        record.pointee.replyDestination, record.pointee.replySource
-      )
-      let (sourcePort, destinationPort) = unsafe (
-        record.pointee.replyDestinationPort, record.pointee.replySourcePort
-      )
-      return (
-        UInt64(source) << 32 | UInt64(destination),
-        UInt32(sourcePort) << 16 | UInt32(destinationPort)
-      )
-    }
-    let (source, destination) = unsafe (
-      record.pointee.originalDestination, record.pointee.originalSource
-    )
-    let (sourcePort, destinationPort) = unsafe (
-      record.pointee.originalDestinationPort, record.pointee.originalSourcePort
-    )
+    let isOriginal = packet.direction == .original
+    let source =
+      unsafe isOriginal
+      ? record.pointee.replyDestination : record.pointee.originalDestination
+    let destination =
+      unsafe isOriginal
+      ? record.pointee.replySource : record.pointee.originalSource
+    let sourcePort =
+      unsafe isOriginal
+      ? record.pointee.replyDestinationPort : record.pointee.originalDestinationPort
+    let destinationPort =
+      unsafe isOriginal
+      ? record.pointee.replySourcePort : record.pointee.originalSourcePort
     return (
       UInt64(source) << 32 | UInt64(destination),
       UInt32(sourcePort) << 16 | UInt32(destinationPort)

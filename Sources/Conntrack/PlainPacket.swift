@@ -45,16 +45,6 @@ public struct PlainPacket: BitwiseCopyable, Sendable {
   @inline(__always)
   public var key: ConnectionKey { ConnectionKey(hash: hash) }
 
-  /// What `track` gives for a packet `trackPlain` has tracked.
-  @inline(__always)
-  public var tracking: Tracking {
-    var tracking = Tracking()
-    tracking.connection = connection
-    tracking.state = .established
-    tracking.direction = direction
-    return tracking
-  }
-
   @inline(__always)
   public var isTCP: Bool { protocolNumber == IPProtocolNumber.tcp }
 

@@ -28,8 +28,6 @@ public struct PacketBurst: ~Copyable {
 
   public init() {}
 
-  public var isFull: Bool { count == PacketBurst.capacity }
-
   /// Takes a packet, layer 3, with the time it came.
   /// - Returns: false, with nothing taken, where it is too long or the burst is full.
   @inline(__always)

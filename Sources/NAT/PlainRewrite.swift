@@ -68,19 +68,28 @@ extension NATRewriter {
     guard let ends = tracker.tuple(plain.connection, plain.direction.opposite).inverted else {
       return
     }
-    var change: UInt64 = 0
-    let words = (ends.source.high, ends.source.low, ends.destination.high, ends.destination.low)
-    for (place, word) in [words.0, words.1, words.2, words.3].enumerated() {
-      let at = IPv6Field.source + 8 * place
-      let old = packet.uint64(at: at)
-      packet.store64(word, at: at)
-      change &+= (~old >> 32) &+ (~old & 0xffff_ffff) &+ (word >> 32) &+ (word & 0xffff_ffff)
-    }
+    let change =
+      replace(&packet, at: IPv6Field.source, with: ends.source)
+      &+ replace(&packet, at: IPv6Field.destination, with: ends.destination)
     let oldPorts = packet.uint32(at: IPv6Field.length)
     let ports = UInt32(ends.sourcePort) << 16 | UInt32(ends.destinationPort)
     packet.store32(ports, at: IPv6Field.length)
     rewriteTransport(
       &packet, plain, at: IPv6Field.length, change &+ UInt64(~oldPorts) &+ UInt64(ports))
+  }
+
+  /// Puts an IPv6 address in the place of another.
+  /// - Returns: what the change adds to a checksum's sum.
+  @inline(__always)
+  private static func replace(
+    _ packet: inout PacketBuffer, at offset: Int, with new: IPAddress
+  ) -> UInt64 {
+    let (high, low) = (packet.uint64(at: offset), packet.uint64(at: offset + 8))
+    packet.store64(new.high, at: offset)
+    packet.store64(new.low, at: offset + 8)
+    return (~high >> 32) &+ (~high & 0xffff_ffff) &+ (~low >> 32) &+ (~low & 0xffff_ffff)
+      &+ (new.high >> 32) &+ (new.high & 0xffff_ffff) &+ (new.low >> 32)
+      &+ (new.low & 0xffff_ffff)
   }
 
   @inline(__always)

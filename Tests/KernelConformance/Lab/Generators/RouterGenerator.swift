@@ -97,10 +97,7 @@ enum RouterGenerator {
       }
       // A broadcast of the router's own comes back to it, where Weir does not follow.
       if test.rules.contains("-t filter") && family == .ipv4 {
-        for end in [\IPLayer.source, \.destination]
-        where (step.ip[keyPath: end]?.ipv4 ?? 0) & 0xff == 0xff {
-          step.ip[keyPath: end] = nil
-        }
+        step.ip.leaveOutBroadcasts()
       }
       test.steps.append(step)
     }
