@@ -7,6 +7,7 @@ import Wire
 /// finds it. `confirm` files it under both tuples and arms its timer; `release` gives one up that
 /// never was confirmed; `remove` takes a confirmed one out.
 struct ConnectionTable: ~Copyable {
+  private let inPlace = InPlace()
   let records: FlatArray<Record>
   let wide: FlatArray<WideAddresses>
   let counters: FlatArray<CounterPair>

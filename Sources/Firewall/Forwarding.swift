@@ -26,7 +26,8 @@ extension Firewall {
     }
     // Of a route's MTU IPv6 thinks later.
     guard let mtu = mtu(passage, withRoute: passage.headers.family == .ipv4),
-      Fragmentation.way(headers: passage.headers, mtu: mtu, reassembled: passage.reassembled)
+      Fragmentation.way(
+        headers: passage.headers, mtu: mtu, longestFragment: passage.reassembled?.maxFragmentSize)
         == .tooBig
     else { return .on }
     passage.outcome.reason = .tooLong(mtu: mtu)
@@ -62,7 +63,7 @@ extension Firewall {
   mutating func sendRedirect<
     Sink: PacketSink & ~Copyable, Observer: FirewallObserver & ~Copyable
   >(
-    _ packet: borrowing PacketBuffer, _ passage: Passage, _ sink: inout Sink,
+    _ packet: borrowing PacketBuffer, _ passage: borrowing Passage, _ sink: inout Sink,
     _ observer: inout Observer
   ) {
     guard let port = passage.route.interface, port == index(passage.arrival.interface),
@@ -81,7 +82,7 @@ extension Firewall {
   /// have come over the wire as they are (a capture of a host that joins segments on receipt).
   ///
   /// - Parameter withRoute: the route's own MTU counts, not just the interface's.
-  private func mtu(_ passage: Passage, withRoute: Bool) -> Int? {
+  private func mtu(_ passage: borrowing Passage, withRoute: Bool) -> Int? {
     let isLocal = passage.route.type == .local
     guard let out = isLocal ? host.loopback : passage.route.interface else { return nil }
     if passage.reassembled == nil, let arrival = index(passage.arrival.interface),
@@ -103,7 +104,8 @@ extension Firewall {
   ) -> Bool {
     guard passage.headers.family == .ipv6, passage.outcome.hook == .forward,
       passage.route.mtu != nil, let mtu = mtu(passage, withRoute: true),
-      Fragmentation.way(headers: passage.headers, mtu: mtu, reassembled: passage.reassembled)
+      Fragmentation.way(
+        headers: passage.headers, mtu: mtu, longestFragment: passage.reassembled?.maxFragmentSize)
         == .tooBig
     else { return true }
     passage.outcome.verdict = .drop
@@ -157,7 +159,7 @@ extension Firewall {
   }
 
   /// Fragments of packets to link-local addresses and groups belong to their link.
-  private func reassemblyUser(_ passage: Passage) -> UInt32 {
+  private func reassemblyUser(_ passage: borrowing Passage) -> UInt32 {
     let destination = passage.headers.destination
     guard passage.headers.family == .ipv6,
       destination.high >> 56 == 0xff || HostConfiguration.isLinkLocal(destination)
@@ -181,19 +183,19 @@ extension Firewall {
   }
 
   /// The way out of a packet of the host's own.
-  func outputRoute(_ passage: Passage) -> RouteResult {
+  func outputRoute(_ passage: borrowing Passage) -> RouteResult {
     host.routing.lookup(passage.headers.destination, passage.headers.family)?.anycastIsLocal
       ?? RouteResult(type: .unicast, interface: index(passage.arrival.interface))
   }
 
   /// Hands a packet to the sink, in fragments where it came in fragments or is too long.
   mutating func transmit<Sink: PacketSink & ~Copyable>(
-    _ packet: inout PacketBuffer, _ passage: Passage, _ sink: inout Sink
+    _ packet: inout PacketBuffer, _ passage: borrowing Passage, _ sink: inout Sink
   ) {
     let out = passage.context.outInterface
     let mtu = mtu(passage, withRoute: true) ?? Int.max
     let way = Fragmentation.way(
-      headers: passage.headers, mtu: mtu, reassembled: passage.reassembled)
+      headers: passage.headers, mtu: mtu, longestFragment: passage.reassembled?.maxFragmentSize)
     guard way == .pieces else {
       sink.emit(packet.bytes, through: out, isAnswer: passage.isAnswer)
       return

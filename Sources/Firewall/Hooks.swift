@@ -370,7 +370,7 @@ extension Firewall {
   }
 
   /// Where routes say nothing: of exactly two interfaces, the other one.
-  private func otherInterface(_ passage: Passage) -> InterfaceID? {
+  private func otherInterface(_ passage: borrowing Passage) -> InterfaceID? {
     guard !host.routing.knows(passage.headers.family), passage.arrival.interface != .none,
       forwardingPair.contains(passage.arrival.interface)
     else { return nil }

@@ -36,7 +36,8 @@ public struct Arrival: Sendable, BitwiseCopyable {
   }
 }
 
-struct Passage {
+struct Passage: ~Copyable {
+  private let inPlace = InPlace()
   var headers: PacketHeaders
   var context: MatchContext
   var tracking = Tracking()

@@ -120,7 +120,7 @@ extension Firewall {
     return .on
   }
 
-  private func natRange(_ number: Int32, _ passage: Passage) -> NATRange {
+  private func natRange(_ number: Int32, _ passage: borrowing Passage) -> NATRange {
     passage.headers.family == .ipv4
       ? ipv4Rules.ranges[Int(number)] : ipv6Rules.ranges[Int(number)]
   }
@@ -137,7 +137,7 @@ extension Firewall {
     return .on
   }
 
-  private func masqueradeAddress(_ passage: Passage) -> IPAddress? {
+  private func masqueradeAddress(_ passage: borrowing Passage) -> IPAddress? {
     guard let out = index(passage.context.outInterface) else { return nil }
     return host.sourceAddress(
       passage.headers.family, through: out,
@@ -147,7 +147,7 @@ extension Firewall {
 
   /// REDIRECT's aim: the in interface's first address, in IPv6 the first that is good for as far as the
   /// packet's destination; for the host's own packets the loopback.
-  private func redirectAddress(_ passage: Passage, _ chain: BuiltInChain) -> IPAddress? {
+  private func redirectAddress(_ passage: borrowing Passage, _ chain: BuiltInChain) -> IPAddress? {
     let family = passage.headers.family
     if chain == .output {
       return family == .ipv4

@@ -29,6 +29,7 @@ public struct CompiledRuleset: ~Copyable, Sendable {
     @inlinable public static var masterHelper: Self { .init(rawValue: 1 << 9) }
   }
 
+  private let inPlace = InPlace()
   public let family: AddressFamily
   public let uses: Uses
   /// What NAT verdicts point into.
