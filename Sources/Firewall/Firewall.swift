@@ -83,6 +83,7 @@ public struct Firewall: ~Copyable {
   }
 
   /// The interface's place in the host's list.
+  @inline(__always)
   func index(_ interface: InterfaceID) -> Int? {
     interface == .none ? nil : Int(interface.rawValue)
   }
@@ -113,10 +114,12 @@ public struct Firewall: ~Copyable {
     family == .ipv4 ? ipv4Rules.logs[log].prefix : ipv6Rules.logs[log].prefix
   }
 
+  @inline(__always)
   func hasTable(_ table: TableName, _ family: AddressFamily) -> Bool {
     family == .ipv4 ? ipv4Rules.hasTable(table) : ipv6Rules.hasTable(table)
   }
 
+  @inline(__always)
   func uses(_ family: AddressFamily) -> CompiledRuleset.Uses {
     family == .ipv4 ? ipv4Rules.uses : ipv6Rules.uses
   }

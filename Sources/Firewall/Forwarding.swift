@@ -25,7 +25,13 @@ extension Firewall {
       return .stop
     }
     // Of a route's MTU IPv6 thinks later.
-    guard let mtu = mtu(passage, withRoute: passage.headers.family == .ipv4),
+    let isIPv4 = passage.headers.family == .ipv4
+    let known = mtu(passage, withRoute: isIPv4)
+    if !passage.isReassembled {
+      if isIPv4 || passage.route.mtu == nil { passage.longestWhole = known ?? .max }
+      if passage.headers.end <= known ?? .max { return .on }
+    }
+    guard let mtu = known,
       Fragmentation.way(
         headers: passage.headers, mtu: mtu, longestFragment: passage.reassembled?.maxFragmentSize)
         == .tooBig
@@ -85,7 +91,7 @@ extension Firewall {
   private func mtu(_ passage: borrowing Passage, withRoute: Bool) -> Int? {
     let isLocal = passage.route.type == .local
     guard let out = isLocal ? host.loopback : passage.route.interface else { return nil }
-    if passage.reassembled == nil, let arrival = index(passage.arrival.interface),
+    if !passage.isReassembled, let arrival = index(passage.arrival.interface),
       passage.headers.end > host.interfaces[arrival].mtu
     {
       return nil
@@ -116,11 +122,16 @@ extension Firewall {
   }
 
   /// Puts a fragment to the others of its packet. Stops the packet's way until it is whole.
+  @inline(__always)
   mutating func defragment(_ packet: inout PacketBuffer, _ passage: inout Passage) -> Step {
     // An IPv6 fragment header may be cut short, which ends the packet's way here.
-    guard passage.headers.isFragment || passage.headers.fragmentHeaderOffset >= 0 else {
-      return .on
-    }
+    passage.headers.isFragment || passage.headers.fragmentHeaderOffset >= 0
+      ? reassemble(&packet, &passage) : .on
+  }
+
+  private mutating func reassemble(
+    _ packet: inout PacketBuffer, _ passage: inout Passage
+  ) -> Step {
     let origin = FragmentOrigin(
       interface: passage.arrival.interface.rawValue,
       packetType: passage.arrival.packetType.rawValue, number: passage.arrival.number)
@@ -154,6 +165,7 @@ extension Firewall {
       passage.context.outInterface = outInterface
       passage.outcome.hook = hook
       passage.reassembled = whole
+      passage.isReassembled = true
       return .on
     }
   }
@@ -170,9 +182,10 @@ extension Firewall {
   /// To read a TCP header, or to track SCTP, the kernel makes the header contiguous: what a shorter
   /// first fragment lacks of it moves there, and the packet's fragments leave with other sizes than
   /// they came with.
+  @inline(__always)
   func joinTransportHeader(_ passage: inout Passage) {
     // The host's own fragments are let be.
-    guard passage.reassembled != nil, passage.outcome.hook != .output else { return }
+    guard passage.isReassembled, passage.outcome.hook != .output else { return }
     switch passage.headers.transportProtocol {
     case IPProtocolNumber.tcp:
       passage.reassembled?.sizes.pull(TCPField.minimumLength)
@@ -193,6 +206,10 @@ extension Firewall {
     _ packet: inout PacketBuffer, _ passage: borrowing Passage, _ sink: inout Sink
   ) {
     let out = passage.context.outInterface
+    if passage.headers.end <= passage.longestWhole {
+      sink.emit(packet.bytes, through: out, isAnswer: passage.isAnswer)
+      return
+    }
     let mtu = mtu(passage, withRoute: true) ?? Int.max
     let way = Fragmentation.way(
       headers: passage.headers, mtu: mtu, longestFragment: passage.reassembled?.maxFragmentSize)

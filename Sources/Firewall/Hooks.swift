@@ -213,7 +213,9 @@ extension Firewall {
       let goesOn =
         passed && passage.tracking.isDying && !passage.isForHost
         && passage.route.type == .local
-      if !goesOn, case .clash = tracker.finish(passage.tracking, passed: passed) {
+      if !goesOn,
+        case .clash = tracker.finish(passage.tracking, passed: passed, key: passage.plain.key)
+      {
         passage.outcome.verdict = .drop
         passage.outcome.reason = .clash
         passage.outcome.connection = .none
@@ -247,14 +249,21 @@ extension Firewall {
   // MARK: Steps
 
   /// Asks a table's rules at a hook.
+  @inline(__always)
   mutating func ask<Observer: FirewallObserver & ~Copyable>(
     _ table: TableName, _ chain: BuiltInChain, _ packet: inout PacketBuffer,
     _ passage: inout Passage, _ observer: inout Observer
   ) -> Step {
-    let family = passage.headers.family
     let exists =
-      family == .ipv4 ? ipv4Rules.hasChain(table, chain) : ipv6Rules.hasChain(table, chain)
-    guard exists else { return .on }
+      passage.headers.family == .ipv4
+      ? ipv4Rules.hasChain(table, chain) : ipv6Rules.hasChain(table, chain)
+    return exists ? askRules(table, chain, &packet, &passage, &observer) : .on
+  }
+
+  private mutating func askRules<Observer: FirewallObserver & ~Copyable>(
+    _ table: TableName, _ chain: BuiltInChain, _ packet: inout PacketBuffer,
+    _ passage: inout Passage, _ observer: inout Observer
+  ) -> Step {
     let verdict = evaluate(table, chain, &packet, &passage, &observer)
     if table == .filter || verdict.kind != .accept {
       passage.outcome.reason =

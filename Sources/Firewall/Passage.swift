@@ -59,8 +59,12 @@ struct Passage: ~Copyable {
   var route = RouteResult(type: .unicast, interface: nil)
   /// The way out after NAT in OUTPUT, of a packet that it sends elsewhere.
   var newRoute: RouteResult?
+  /// Not longer than this, the packet leaves as it is; 0: not known yet.
+  var longestWhole = 0
   /// Of a packet put together from fragments: how it may leave again.
   var reassembled: ReassembledInfo?
+  /// The same, cheaper to ask.
+  var isReassembled = false
   /// Of an IPv4 packet with options: what was found in them.
   var options = IPv4Options()
 

@@ -7,6 +7,7 @@ import Wire
 
 extension Firewall {
   /// The half of NAT that sits at this hook.
+  @inline(__always)
   mutating func translate<Observer: FirewallObserver & ~Copyable>(
     _ kind: NATKind, _ chain: BuiltInChain, _ packet: inout PacketBuffer,
     _ passage: inout Passage, _ observer: inout Observer
@@ -15,6 +16,13 @@ extension Firewall {
     guard hasTable(.nat, passage.headers.family), !passage.tracking.connection.isNone else {
       return .on
     }
+    return applyNAT(kind, chain, &packet, &passage, &observer)
+  }
+
+  private mutating func applyNAT<Observer: FirewallObserver & ~Copyable>(
+    _ kind: NATKind, _ chain: BuiltInChain, _ packet: inout PacketBuffer,
+    _ passage: inout Passage, _ observer: inout Observer
+  ) -> Step {
     if passage.isICMPError { return translateError(kind, chain, &packet, &passage) }
     let connection = passage.tracking.connection
     let status = tracker.status(connection)

@@ -22,7 +22,7 @@ extension CompiledRuleset {
     var depth = 0
     var form: PacketForm?
     var candidates = Candidates()
-    var index = firstRule(entry, context, &form, &candidates, Observer.self)
+    var index = firstRule(entry, &context, &form, &candidates, Observer.self)
     // Every rule is asked at most once on each way to it, and ways do not loop: the compiler has
     // checked both.
     while true {
@@ -65,7 +65,7 @@ extension CompiledRuleset {
         }
         let aim = Int32(bitPattern: action.a)
         if Observer.isActive { observer.entered(chain: aim) }
-        index = firstRule(aim, context, &form, &candidates, Observer.self)
+        index = firstRule(aim, &context, &form, &candidates, Observer.self)
       case .returnFromChain:
         if depth == 0 {
           // RETURN in the built-in chain, or in a chain gone to from it: its policy.
@@ -93,12 +93,12 @@ extension CompiledRuleset {
   /// The first rule to ask of a chain: by its index, where it has one.
   @inlinable @inline(__always)
   func firstRule<Observer: RuleObserver & ~Copyable>(
-    _ chain: Int32, _ context: borrowing MatchContext, _ form: inout PacketForm?,
+    _ chain: Int32, _ context: inout MatchContext, _ form: inout PacketForm?,
     _ candidates: inout Candidates, _: Observer.Type
   ) -> Int {
     let index = chains[Int(chain)].index
     if !Observer.hearsEveryRule && index >= 0 {
-      return firstRule(index: Int(index), chain, context, &form, &candidates)
+      return firstRule(index: Int(index), chain, &context, &form, &candidates)
     }
     candidates.count = 0
     return Int(chains[Int(chain)].first)
@@ -106,14 +106,14 @@ extension CompiledRuleset {
 
   @usableFromInline
   func firstRule(
-    index: Int, _ chain: Int32, _ context: borrowing MatchContext, _ form: inout PacketForm?,
+    index: Int, _ chain: Int32, _ context: inout MatchContext, _ form: inout PacketForm?,
     _ candidates: inout Candidates
   ) -> Int {
     let known: PacketForm
     if let form {
       known = form
     } else {
-      known = readKeys(context)
+      known = readKeys(&context)
       form = known
     }
     if known == .fragment {
@@ -211,7 +211,7 @@ extension IPAddress {
 }
 
 extension MatchContext {
-  func isPresent(_ field: PacketField) -> Bool {
+  mutating func isPresent(_ field: PacketField) -> Bool {
     switch field {
     case .userID: socketUserID != nil
     case .groupID: socketGroupID != nil
