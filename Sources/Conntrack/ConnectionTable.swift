@@ -139,7 +139,8 @@ struct ConnectionTable: ~Copyable {
     _ tuple: Tuple, zone: TrackingZone, _ key: ConnectionKey = ConnectionKey()
   ) -> IndexReference? {
     if !hasZonesOfOneDirection && zone.direction == .both {
-      return index.find(hash(tuple, zone.id, key)) { holds($0, tuple, zone.id) }
+      let hash = hash(tuple, zone.id, key)
+      return !index.mayHold(hash) ? nil : index.find(hash) { holds($0, tuple, zone.id) }
     }
     if zone.direction == .both { return find(tuple, filedIn: zone.id, zone: zone) }
     return find(tuple, filedIn: zone[.original], zone: zone)
@@ -173,6 +174,9 @@ struct ConnectionTable: ~Copyable {
     } else {
       return nil
     }
+    // What the next one takes.
+    let next = freeHead != 0 ? Int(freeHead - 1) : min(firstUnused, capacity - 1)
+    records.prefetch(next, bytes: MemoryLayout<Record>.stride)
     count += 1
     records[record] = Record()
     records[record].timerSlot = TimerWheel.unarmed
@@ -217,7 +221,7 @@ struct ConnectionTable: ~Copyable {
     _ tuple: Tuple, _ hash: UInt64, _ zone: TrackingZone, _ direction: Direction
   ) -> Bool {
     if hasZonesOfOneDirection { return find(tuple, filedIn: zone[direction], zone: zone) != nil }
-    return index.find(hash) { holds($0, tuple, zone.id) } != nil
+    return index.mayHold(hash) && index.find(hash) { holds($0, tuple, zone.id) } != nil
   }
 
   /// The hash by which the index is asked: of a tuple in zone 0 it may be known already.

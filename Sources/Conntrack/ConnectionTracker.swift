@@ -218,6 +218,8 @@ public struct ConnectionTracker: ~Copyable {
       statistics.drop += 1
       return full()
     }
+    // Confirm will ask for it, unless NAT chooses another reply.
+    table.index.prefetch(table.hash(reply, zone: template.zone[.reply]))
     if settings.acct != 0 {
       table.counters[record] = CounterPair()
       table.records[record].extensions.insert(.counters)

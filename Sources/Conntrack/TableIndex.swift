@@ -108,6 +108,13 @@ struct TableIndex: ~Copyable {
     return reference
   }
 
+  /// False where nothing can be filed under `hash`, which one look at its own bucket mostly tells.
+  @inline(__always)
+  func mayHold(_ hash: UInt64) -> Bool {
+    let position = home(hash)
+    return buckets[position].matches(tag(hash)) != 0 || buckets[position].overflow != 0
+  }
+
   /// The first reference filed under `hash` that `isMatch` accepts.
   /// - Complexity: O(1) expected: one bucket in nearly all cases.
   @inline(__always)

@@ -18,6 +18,11 @@ public struct Firewall: ~Copyable {
   public internal(set) var interfaces = InterfaceTable()
   var limiter: ICMPRateLimiter
   var reassembler: Reassembler
+  /// Of the packet under way, if it was put together from fragments: there is one such at a time, since
+  /// answers come in one piece.
+  var reassembled = ReassembledInfo(
+    maxFragmentSize: 0, dontFragment: false, sizes: FragmentSizes(), dataOffset: 0,
+    longestHeader: 0)
   /// A burst's packets that are not plain, fragments among them, one at a time; taken out while it is under
   /// way.
   var wholeBuffer: PacketBuffer? = PacketBuffer()

@@ -33,7 +33,7 @@ extension Firewall {
     }
     guard let mtu = known,
       Fragmentation.way(
-        headers: passage.headers, mtu: mtu, longestFragment: passage.reassembled?.maxFragmentSize)
+        headers: passage.headers, mtu: mtu, longestFragment: longestFragment(passage))
         == .tooBig
     else { return .on }
     passage.outcome.reason = .tooLong(mtu: mtu)
@@ -111,7 +111,7 @@ extension Firewall {
     guard passage.headers.family == .ipv6, passage.outcome.hook == .forward,
       passage.route.mtu != nil, let mtu = mtu(passage, withRoute: true),
       Fragmentation.way(
-        headers: passage.headers, mtu: mtu, longestFragment: passage.reassembled?.maxFragmentSize)
+        headers: passage.headers, mtu: mtu, longestFragment: longestFragment(passage))
         == .tooBig
     else { return true }
     passage.outcome.verdict = .drop
@@ -119,6 +119,11 @@ extension Firewall {
     sendError(
       ICMPv6Type.packetTooBig, 0, rest: UInt32(mtu), about: packet, passage, &sink, &observer)
     return false
+  }
+
+  /// The length of the longest fragment the packet came in, if it did.
+  private func longestFragment(_ passage: borrowing Passage) -> Int? {
+    passage.isReassembled ? reassembled.maxFragmentSize : nil
   }
 
   /// Puts a fragment to the others of its packet. Stops the packet's way until it is whole.
@@ -164,7 +169,7 @@ extension Firewall {
       passage = Passage(headers, packet.bytes, arrival, isOutput: isOutput)
       passage.context.outInterface = outInterface
       passage.outcome.hook = hook
-      passage.reassembled = whole
+      reassembled = whole
       passage.isReassembled = true
       return .on
     }
@@ -183,14 +188,14 @@ extension Firewall {
   /// first fragment lacks of it moves there, and the packet's fragments leave with other sizes than
   /// they came with.
   @inline(__always)
-  func joinTransportHeader(_ passage: inout Passage) {
+  mutating func joinTransportHeader(_ passage: inout Passage) {
     // The host's own fragments are let be.
     guard passage.isReassembled, passage.outcome.hook != .output else { return }
     switch passage.headers.transportProtocol {
     case IPProtocolNumber.tcp:
-      passage.reassembled?.sizes.pull(TCPField.minimumLength)
+      reassembled.sizes.pull(TCPField.minimumLength)
     case IPProtocolNumber.sctp where passage.context.ctState != .untracked:
-      passage.reassembled?.sizes.pull(SCTPField.headerLength)
+      reassembled.sizes.pull(SCTPField.headerLength)
     default: break
     }
   }
@@ -212,7 +217,7 @@ extension Firewall {
     }
     let mtu = mtu(passage, withRoute: true) ?? Int.max
     let way = Fragmentation.way(
-      headers: passage.headers, mtu: mtu, longestFragment: passage.reassembled?.maxFragmentSize)
+      headers: passage.headers, mtu: mtu, longestFragment: longestFragment(passage))
     guard way == .pieces else {
       sink.emit(packet.bytes, through: out, isAnswer: passage.isAnswer)
       return
@@ -225,7 +230,8 @@ extension Firewall {
     else { return }
     let identification = UInt32(truncatingIfNeeded: generator.next())
     Fragmentation.split(
-      packet.bytes, headers: headers, mtu: min(mtu, 65_535), reassembled: passage.reassembled,
+      packet.bytes, headers: headers, mtu: min(mtu, 65_535),
+      reassembled: passage.isReassembled ? reassembled : nil,
       identification: identification, into: &fragment
     ) { piece in
       sink.emit(piece, through: out, isAnswer: passage.isAnswer)

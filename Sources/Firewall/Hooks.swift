@@ -48,8 +48,10 @@ extension Firewall {
     observer: inout Observer
   ) -> PacketOutcome {
     var headers = PacketHeaders()
-    if let drop = PacketHeaders.decode(packet.bytes, family: arrival.family, into: &headers)
-      ?? headers.ipv6InterfaceDrop
+    if plain.isPlain && arrival.family == .ipv4 {
+      headers.readPlainIPv4(packet.bytes)
+    } else if let drop = PacketHeaders.decode(
+      packet.bytes, family: arrival.family, into: &headers) ?? headers.ipv6InterfaceDrop
     {
       if arrival.family == .ipv6 { answerOptionProblem(drop, packet, arrival, &sink, &observer) }
       return .dropped(.ipHeader(drop), arrival.family)
@@ -67,9 +69,7 @@ extension Firewall {
       case .on = translate(.destination, .prerouting, &packet, &passage, &observer)
     else { return end(&packet, &passage, &sink, &observer) }
 
-    var way = host.routeInput(
-      source: passage.headers.source, destination: passage.headers.destination,
-      family: arrival.family, interface: index(arrival.interface))
+    var way = routeInput(passage)
     guard case .on = heedOptions(&way, &packet, &passage, &sink, &observer) else {
       return end(&packet, &passage, &sink, &observer)
     }

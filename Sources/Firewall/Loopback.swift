@@ -36,9 +36,7 @@ extension Firewall {
     else { return end(&packet, &passage, &sink, &observer) }
     // It came with its route; only another destination needs another.
     if passage.headers.destination != destination {
-      let way = host.routeInput(
-        source: passage.headers.source, destination: passage.headers.destination,
-        family: passage.headers.family, interface: index(passage.arrival.interface))
+      let way = routeInput(passage)
       guard case .deliver = way else {
         passage.outcome.reason = .routing(.martianDestination)
         return end(&packet, &passage, &sink, &observer)

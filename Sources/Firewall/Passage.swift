@@ -61,9 +61,7 @@ struct Passage: ~Copyable {
   var newRoute: RouteResult?
   /// Not longer than this, the packet leaves as it is; 0: not known yet.
   var longestWhole = 0
-  /// Of a packet put together from fragments: how it may leave again.
-  var reassembled: ReassembledInfo?
-  /// The same, cheaper to ask.
+  /// Put together from fragments: the firewall's `reassembled` says how it may leave again.
   var isReassembled = false
   /// Of an IPv4 packet with options: what was found in them.
   var options = IPv4Options()

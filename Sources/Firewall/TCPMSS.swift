@@ -19,7 +19,7 @@ extension Firewall {
       return true
     }
     // The kernel makes the packet contiguous, and no longer knows what fragments it came in.
-    passage.reassembled?.sizes.forget()
+    if passage.isReassembled { reassembled.sizes.forget() }
     if clamps {
       guard let mtu = pathMTU(passage) else { return true }
       let least = (headers.family == .ipv4 ? IPv4Field.minimumLength : IPv6Field.length) + 20

@@ -19,6 +19,8 @@ extension CompiledRuleset {
     let entry = entries[Int(table.rawValue) &* 5 &+ Int(chain.rawValue)]
     guard entry >= 0 else { return RuleVerdict(.accept, rule: .none) }
     if Observer.isActive { observer.entered(chain: entry) }
+    let inClass = patterns.interfaceClass(context.inInterface)
+    let outClass = patterns.interfaceClass(context.outInterface)
     var depth = 0
     var form: PacketForm?
     var candidates = Candidates()
@@ -26,7 +28,7 @@ extension CompiledRuleset {
     // Every rule is asked at most once on each way to it, and ways do not loop: the compiler has
     // checked both.
     while true {
-      let outcome = compare(index, with: &context, now: now)
+      let outcome = compare(index, with: &context, inClass, outClass, now: now)
       if outcome != .matches {
         if Observer.isActive { observer.asked(reference(index), matched: false) }
         if outcome == .malformed {
@@ -149,7 +151,8 @@ extension CompiledRuleset {
 
   @inlinable @inline(__always)
   mutating func compare(
-    _ index: Int, with context: inout MatchContext, now: Int64
+    _ index: Int, with context: inout MatchContext, _ inClass: UInt32, _ outClass: UInt32,
+    now: Int64
   ) -> RuleOutcome {
     let flags = rules[index].flags
     let source = context.source.differs(
@@ -173,13 +176,13 @@ extension CompiledRuleset {
     }
     let inPattern = rules[index].inPattern
     if inPattern >= 0,
-      patterns.matches(context.inInterface, pattern: inPattern) == flags.contains(.inInverted)
+      patterns.matches(inClass, pattern: inPattern) == flags.contains(.inInverted)
     {
       return .differs
     }
     let outPattern = rules[index].outPattern
     if outPattern >= 0,
-      patterns.matches(context.outInterface, pattern: outPattern) == flags.contains(.outInverted)
+      patterns.matches(outClass, pattern: outPattern) == flags.contains(.outInverted)
     {
       return .differs
     }
