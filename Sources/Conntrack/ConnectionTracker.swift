@@ -18,6 +18,7 @@ public struct ConnectionTracker: ~Copyable {
   /// The latest time seen, nanoseconds; it never goes back.
   public internal(set) var now: Int64 = 0
   public var generator: SeededGenerator
+  var bindingGuess = BindingGuess()
 
   /// Connections confirmed since the start.
   public internal(set) var created: UInt64 = 0
@@ -218,8 +219,7 @@ public struct ConnectionTracker: ~Copyable {
       statistics.drop += 1
       return full()
     }
-    // Confirm will ask for it, unless NAT chooses another reply.
-    table.index.prefetch(table.hash(reply, zone: template.zone[.reply]))
+    fetchReply(tuple, reply, template.zone)
     if settings.acct != 0 {
       table.counters[record] = CounterPair()
       table.records[record].extensions.insert(.counters)
