@@ -83,7 +83,8 @@ let package = Package(
     .testTarget(
       name: "ReplayTests",
       dependencies: [
-        "ReplayTestSupport", "Replay", "Capture", "Conntrack", "Firewall", "Wire",
+        "ReplayTestSupport", "PacketForge", "Replay", "Capture", "Conntrack", "Firewall",
+        "HostSnapshot", "Ruleset", "Wire",
       ], swiftSettings: strict),
     .testTarget(
       name: "AcceptanceTests",

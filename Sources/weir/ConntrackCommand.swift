@@ -93,6 +93,7 @@ struct ConntrackCommand: ParsableCommand {
         }
       }
     }
+    session.settle()
     if let cut = reader.cut { StandardError.say("\(reader.name): \(cut)") }
     try show(command, arguments, session, &events, &output)
   }
