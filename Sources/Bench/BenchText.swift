@@ -19,6 +19,11 @@ extension BenchReport {
     if let longestWait {
       lines.append("  longest wait of a burst for expiry: \(rounded(longestWait / 1000, 1)) µs")
     }
+    if Counted.isPossible && counted.packets > 0 {
+      lines.append(
+        "  counted \(rounded(each(counted.allocations), 3)) allocations and "
+          + "\(rounded(each(counted.references), 3)) retains and releases a packet")
+    }
     lines.append("  memory  \(rounded(bytesPerConnection, 0)) bytes a connection")
     return lines.joined(separator: "\n")
   }
@@ -46,6 +51,8 @@ extension BenchReport {
     "\(rounded(rounds.median, 1)) ns (\(rounded(rounds.least, 1)) to \(rounded(rounds.most, 1)))"
   }
 
+  private func each(_ number: UInt64) -> Double { Double(number) / Double(counted.packets) }
+
   /// One object; times in nanoseconds.
   public var json: String {
     var members = [
@@ -61,6 +68,10 @@ extension BenchReport {
     if !floor.isEmpty {
       members.append("\"floorNanoseconds\":\(object(floor))")
       members.append("\"ratio\":\(rounded(engine.median / floor.median, 3))")
+    }
+    if Counted.isPossible && counted.packets > 0 {
+      members.append("\"allocations\":\(rounded(each(counted.allocations), 4))")
+      members.append("\"references\":\(rounded(each(counted.references), 4))")
     }
     if let longestWait {
       members.append("\"longestWaitNanoseconds\":\(rounded(longestWait, 0))")

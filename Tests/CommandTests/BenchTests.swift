@@ -35,6 +35,29 @@ import Wire
     }
   }
 
+  /// After the start packets take no memory, those that begin connections included: not on average, but
+  /// not once. What is counted is first seen to count.
+  @Test(arguments: BenchOptions.NAT.allCases, [AddressFamily.ipv4, .ipv6])
+  func packetsTakeNoMemory(_ nat: BenchOptions.NAT, _ family: AddressFamily) throws {
+    guard Counted.isPossible else { return }
+    let array = Counted.ofAnArray()
+    #expect(array.allocations > 0 && array.references > 0)
+    for work in [BenchOptions.Work.established, .create] {
+      for transport in BenchOptions.Transport.allCases {
+        let report = try Bench.run(
+          options {
+            $0.nat = nat
+            $0.family = family
+            $0.transport = transport
+            $0.work = work
+            $0.rules = 20
+          })
+        #expect(report.counted.packets > 0)
+        #expect(report.counted.allocations == 0, "\(work) \(transport)")
+      }
+    }
+  }
+
   @Test func workersHaveTheirOwn() throws {
     let report = try Bench.run(options { $0.workers = 2 })
     #expect(report.engine.sorted.count == 4)
