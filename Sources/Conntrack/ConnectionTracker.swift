@@ -85,8 +85,18 @@ public struct ConnectionTracker: ~Copyable {
 
   @inline(never)
   private mutating func sweep(_ share: Int) {
-    for _ in 0..<share {
-      if let record = table.nextSwept(now: now) { destroy(record) }
+    var left = min(share, table.used)
+    while left > 0 {
+      // A few at a time: what they have in the index is asked for before the first of them goes.
+      let count = min(left, ConnectionTable.SweptBatch.count)
+      var batch = ConnectionTable.SweptBatch(repeating: -1)
+      table.sweep(count, now: now, into: &batch)
+      for place in 0..<count {
+        let record = Int(batch[place])
+        // One that went may have taken another with it.
+        if record >= 0, table.isOver(record, now: now) { destroy(record) }
+      }
+      left -= count
     }
   }
 
