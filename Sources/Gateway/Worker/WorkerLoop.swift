@@ -19,13 +19,18 @@
     private var subscriptions: [EventSubscription] = []
     private var counters = WorkerStatistics()
 
+    private var nextTick: Int64 = 0
+    private static let tickNanoseconds: Int64 = 100_000_000
     /// How long a worker sleeps at most: connections and fragments time out meanwhile.
     private static let longestSleepMilliseconds: Int32 = 100
 
     init(_ firewall: consuming Firewall, _ ports: [Port]) {
       self.firewall = consume firewall
       self.ports = ports
-      for (place, port) in ports.enumerated() { sink.connect(port.interface, to: place) }
+      for (place, port) in ports.enumerated() {
+        sink.connect(port.interface, to: place)
+        port.hostChanged(self.firewall.host)
+      }
     }
 
     mutating func run(_ worker: Worker, _ mailbox: Mailbox) {
@@ -38,7 +43,12 @@
           isIdle = false
           process()
         }
-        if isIdle { rest() }
+        let now = clock.now
+        if isIdle { rest(now) }
+        if now >= nextTick {
+          for port in ports { port.tick(at: now) }
+          nextTick = now + WorkerLoop.tickNanoseconds
+        }
         flush()
         tellEvents()
         mailbox.deliver(to: &self)
@@ -72,8 +82,7 @@
     }
 
     /// What is to be done when no packets come: time passes.
-    private mutating func rest() {
-      let now = clock.now
+    private mutating func rest(_ now: Int64) {
       // A call sweeps a few hundred connections at most; many calls keep up with a large table.
       for _ in 0..<64 { firewall.advance(to: now, to: &sink, observer: &observer) }
     }
