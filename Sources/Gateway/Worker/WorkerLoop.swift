@@ -14,6 +14,8 @@
     private var sink = PortSink()
     private var burst = PacketBurst()
     private var long = LongPacket()
+    /// A packet of the gateway's own.
+    private var own = PacketBuffer()
     private let clock = GatewayClock()
     private var observer = SilentObserver()
     private var subscriptions: [EventSubscription] = []
@@ -46,7 +48,10 @@
         let now = clock.now
         if isIdle { rest(now) }
         if now >= nextTick {
-          for port in ports { port.tick(at: now) }
+          for port in ports {
+            port.tick(at: now)
+            answerUnreachable(port)
+          }
           nextTick = now + WorkerLoop.tickNanoseconds
         }
         flush()
@@ -76,6 +81,7 @@
         sink.segmentSize = 0
         long.arrival = nil
       }
+      if sink.hasDeliveries { answerDeliveries() }
       for place in ports.indices where sink.queues[place].isCrowded {
         ports[place].transmit(&sink.queues[place], at: clock.now)
       }
@@ -91,7 +97,33 @@
       for place in ports.indices where !sink.queues[place].isEmpty {
         ports[place].transmit(&sink.queues[place], at: clock.now)
       }
-      sink.deliveries.removeAll()
+    }
+
+    /// What was sent to the gateway itself: it answers as a host without programs.
+    private mutating func answerDeliveries() {
+      var deliveries = sink.takeDeliveries()
+      for index in 0..<deliveries.count {
+        let entry = deliveries.entry(index)
+        _ = own.assign(deliveries.bytes(entry))
+        let family: AddressFamily = own.uint8(at: 0) >> 4 == 4 ? .ipv4 : .ipv6
+        firewall.answerDelivered(
+          &own,
+          Arrival(
+            interface: entry.interface, family: family,
+            timeNanoseconds: firewall.tracker.now), to: &sink, observer: &observer)
+      }
+      deliveries.removeAll()
+      // What answers an answer to the gateway itself is not answered again.
+      sink.giveBack(deliveries)
+    }
+
+    /// Tells the senders of packets whose next hop does not answer.
+    private mutating func answerUnreachable(_ port: Port) {
+      for packet in port.takeUnreachable() {
+        guard own.assign(packet.bytes.rawSpan), own.count > 0 else { continue }
+        let family: AddressFamily = own.uint8(at: 0) >> 4 == 4 ? .ipv4 : .ipv6
+        firewall.answerUnreachable(own, family, to: &sink, observer: &observer)
+      }
     }
 
     private mutating func count(_ outcome: PacketOutcome) {
