@@ -36,7 +36,8 @@ public struct Arrival: Sendable, BitwiseCopyable {
   }
 }
 
-struct Passage {
+struct Passage: ~Copyable {
+  private let inPlace = InPlace()
   var headers: PacketHeaders
   var context: MatchContext
   var tracking = Tracking()
@@ -58,8 +59,10 @@ struct Passage {
   var route = RouteResult(type: .unicast, interface: nil)
   /// The way out after NAT in OUTPUT, of a packet that it sends elsewhere.
   var newRoute: RouteResult?
-  /// Of a packet put together from fragments: how it may leave again.
-  var reassembled: ReassembledInfo?
+  /// Not longer than this, the packet leaves as it is; 0: not known yet.
+  var longestWhole = 0
+  /// Put together from fragments: the firewall's `reassembled` says how it may leave again.
+  var isReassembled = false
   /// Of an IPv4 packet with options: what was found in them.
   var options = IPv4Options()
 

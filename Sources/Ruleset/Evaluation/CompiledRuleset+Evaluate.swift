@@ -21,7 +21,7 @@ extension CompiledRuleset {
     if Observer.isActive { observer.entered(chain: entry) }
     var walk = RuleWalk()
     walk.entry = entry
-    walk.index = firstRule(entry, context, &walk.form, &walk.candidates, Observer.self)
+    walk.index = firstRule(entry, &context, &walk.form, &walk.candidates, Observer.self)
     return go(on: walk, &context, now: now, &observer)
   }
 
@@ -38,11 +38,13 @@ extension CompiledRuleset {
     on walk: RuleWalk, _ context: inout MatchContext, now: Int64, _ observer: inout Observer
   ) -> RuleVerdict {
     let entry = walk.entry
+    let inClass = patterns.interfaceClass(context.inInterface)
+    let outClass = patterns.interfaceClass(context.outInterface)
     var (depth, form, candidates, index) = (walk.depth, walk.form, walk.candidates, walk.index)
     // Every rule is asked at most once on each way to it, and ways do not loop: the compiler has
     // checked both.
     while true {
-      let outcome = compare(index, with: &context, now: now)
+      let outcome = compare(index, with: &context, inClass, outClass, now: now)
       if outcome != .matches {
         if Observer.isActive { observer.asked(reference(index), matched: false) }
         if outcome == .malformed {
@@ -87,7 +89,7 @@ extension CompiledRuleset {
         }
         let aim = Int32(bitPattern: action.a)
         if Observer.isActive { observer.entered(chain: aim) }
-        index = firstRule(aim, context, &form, &candidates, Observer.self)
+        index = firstRule(aim, &context, &form, &candidates, Observer.self)
       case .returnFromChain:
         if depth == 0 {
           // RETURN in the built-in chain, or in a chain gone to from it: its policy.
@@ -115,12 +117,12 @@ extension CompiledRuleset {
   /// The first rule to ask of a chain: by its index, where it has one.
   @inlinable @inline(__always)
   func firstRule<Observer: RuleObserver & ~Copyable>(
-    _ chain: Int32, _ context: borrowing MatchContext, _ form: inout PacketForm?,
+    _ chain: Int32, _ context: inout MatchContext, _ form: inout PacketForm?,
     _ candidates: inout Candidates, _: Observer.Type
   ) -> Int {
     let index = chains[Int(chain)].index
     if !Observer.hearsEveryRule && index >= 0 {
-      return firstRule(index: Int(index), chain, context, &form, &candidates)
+      return firstRule(index: Int(index), chain, &context, &form, &candidates)
     }
     candidates.count = 0
     return Int(chains[Int(chain)].first)
@@ -128,14 +130,14 @@ extension CompiledRuleset {
 
   @usableFromInline
   func firstRule(
-    index: Int, _ chain: Int32, _ context: borrowing MatchContext, _ form: inout PacketForm?,
+    index: Int, _ chain: Int32, _ context: inout MatchContext, _ form: inout PacketForm?,
     _ candidates: inout Candidates
   ) -> Int {
     let known: PacketForm
     if let form {
       known = form
     } else {
-      known = readKeys(context)
+      known = readKeys(&context)
       form = known
     }
     if known == .fragment {
@@ -171,7 +173,8 @@ extension CompiledRuleset {
 
   @inlinable @inline(__always)
   mutating func compare(
-    _ index: Int, with context: inout MatchContext, now: Int64
+    _ index: Int, with context: inout MatchContext, _ inClass: UInt32, _ outClass: UInt32,
+    now: Int64
   ) -> RuleOutcome {
     let flags = rules[index].flags
     let source = context.source.differs(
@@ -195,13 +198,13 @@ extension CompiledRuleset {
     }
     let inPattern = rules[index].inPattern
     if inPattern >= 0,
-      patterns.matches(context.inInterface, pattern: inPattern) == flags.contains(.inInverted)
+      patterns.matches(inClass, pattern: inPattern) == flags.contains(.inInverted)
     {
       return .differs
     }
     let outPattern = rules[index].outPattern
     if outPattern >= 0,
-      patterns.matches(context.outInterface, pattern: outPattern) == flags.contains(.outInverted)
+      patterns.matches(outClass, pattern: outPattern) == flags.contains(.outInverted)
     {
       return .differs
     }
@@ -256,7 +259,7 @@ extension IPAddress {
 }
 
 extension MatchContext {
-  func isPresent(_ field: PacketField) -> Bool {
+  mutating func isPresent(_ field: PacketField) -> Bool {
     switch field {
     case .userID: socketUserID != nil
     case .groupID: socketGroupID != nil
