@@ -91,15 +91,16 @@ extension Firewall {
   private func mtu(_ passage: borrowing Passage, withRoute: Bool) -> Int? {
     let isLocal = passage.route.type == .local
     guard let out = isLocal ? host.loopback : passage.route.interface else { return nil }
-    if !passage.isReassembled, let arrival = index(passage.arrival.interface),
+    let segment = passage.arrival.longestSegment
+    if segment == 0, !passage.isReassembled, let arrival = index(passage.arrival.interface),
       passage.headers.end > host.interfaces[arrival].mtu
     {
       return nil
     }
     let device =
       passage.headers.family == .ipv4 ? host.interfaces[out].mtu : host.interfaces[out].ipv6MTU
-    guard withRoute, let route = passage.route.mtu else { return device }
-    return min(route, device)
+    let limit = withRoute ? passage.route.mtu.map { min($0, device) } ?? device : device
+    return segment > 0 && segment <= limit ? nil : limit
   }
 
   /// IPv6 finds only at the very end, when conntrack has confirmed the connection, that a packet to be

@@ -21,6 +21,9 @@ public struct Arrival: Sendable, BitwiseCopyable {
   public var socketGroupID: UInt32?
   /// Part of the packet is not as it was on the wire, so its checksums say nothing.
   public var isFilledUp = false
+  /// The packet will be cut into segments when it leaves, as the sender's or the card's offload would
+  /// have it: bytes of layer 3 of the longest. 0: it leaves as it is.
+  public var longestSegment = 0
   /// What the caller knows the packet by: told again when something comes of it later.
   public var number: Int32 = 0
 
@@ -65,6 +68,9 @@ struct Passage: ~Copyable {
   var isReassembled = false
   /// Of an IPv4 packet with options: what was found in them.
   var options = IPv4Options()
+
+  /// The checksum was right before TCPMSS made it wrong.
+  var hadRightChecksum = false
 
   init(_ headers: PacketHeaders, _ bytes: RawSpan, _ arrival: Arrival, isOutput: Bool) {
     self.headers = headers
