@@ -39,6 +39,8 @@ let package = Package(
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/onevcat/Rainbow", from: "4.2.2"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
   ],
   targets: [
     .target(name: "CIntrinsics"),
@@ -80,6 +82,16 @@ let package = Package(
         "Capture",
       ],
       swiftSettings: strict),
+    // Linux only: what is in it is left out elsewhere.
+    .systemLibrary(name: "CLinux"),
+    .target(
+      name: "Gateway",
+      dependencies: [
+        "Wire", "Conntrack", "NAT", "Ruleset", "Firewall",
+        .target(name: "CLinux", condition: .when(platforms: [.linux])),
+        .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: strict),
     .target(
       name: "Bench",
       dependencies: ["CIntrinsics", "Wire", "Conntrack", "NAT", "Ruleset", "Firewall"],
@@ -87,9 +99,12 @@ let package = Package(
     .executableTarget(
       name: "weir",
       dependencies: [
-        "Bench", "Replay", "TableControl", "ConntrackFormat", "HostSnapshot", "Capture", "Ruleset",
-        "Firewall", "Conntrack", "Wire",
+        "Bench", "Gateway", "Replay", "TableControl", "ConntrackFormat", "HostSnapshot", "Capture",
+        "Ruleset", "Firewall", "Conntrack", "Wire",
         .target(name: "KernelTable", condition: .when(platforms: [.linux])),
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+        .product(name: "UnixSignals", package: "swift-service-lifecycle"),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Rainbow", package: "Rainbow"),
       ],
