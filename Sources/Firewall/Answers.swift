@@ -377,6 +377,8 @@ extension Firewall {
       return true
     case _ where isSpoilt:
       return false
+    case IPProtocolNumber.tcp where passage.hadRightChecksum && isVerifiedByConntrack(passage):
+      return true
     case IPProtocolNumber.tcp, IPProtocolNumber.udp:
       return at >= 0 && InternetChecksum.transportIsValid(bytes, headers: headers)
     default:
@@ -395,8 +397,11 @@ extension Firewall {
     }
   }
 
+  /// Conntrack looks once, when the packet comes in.
   private func isVerifiedByConntrack(_ passage: borrowing Passage) -> Bool {
-    guard passage.context.ctState != .untracked else { return false }
+    guard passage.context.ctState != .untracked, tracker.settings.checksum != 0,
+      passage.context.inInterface != .none
+    else { return false }
     switch passage.headers.transportProtocol {
     case IPProtocolNumber.tcp, IPProtocolNumber.udp, IPProtocolNumber.icmp: return true
     default: return false
