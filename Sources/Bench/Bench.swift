@@ -17,7 +17,7 @@ public struct BenchReport: Sendable {
   public var packetsPerSecond = 0.0
   /// What the table takes with this many connections, over their number.
   public var bytesPerConnection = 0.0
-  /// What the packets took of the allocator and of reference counting; of `expire` nothing is counted.
+  /// What the packets took of the allocator; of `expire` nothing is counted.
   public var counted = Counted()
   /// The longest a burst waited for expiry, nanoseconds.
   public var longestWait: Double?

@@ -20,9 +20,7 @@ extension BenchReport {
       lines.append("  longest wait of a burst for expiry: \(rounded(longestWait / 1000, 1)) µs")
     }
     if Counted.isPossible && counted.packets > 0 {
-      lines.append(
-        "  counted \(rounded(each(counted.allocations), 3)) allocations and "
-          + "\(rounded(each(counted.references), 3)) retains and releases a packet")
+      lines.append("  counted \(rounded(allocationsEach, 3)) allocations a packet")
     }
     lines.append("  memory  \(rounded(bytesPerConnection, 0)) bytes a connection")
     return lines.joined(separator: "\n")
@@ -51,7 +49,9 @@ extension BenchReport {
     "\(rounded(rounds.median, 1)) ns (\(rounded(rounds.least, 1)) to \(rounded(rounds.most, 1)))"
   }
 
-  private func each(_ number: UInt64) -> Double { Double(number) / Double(counted.packets) }
+  private var allocationsEach: Double {
+    Double(counted.allocations) / Double(counted.packets)
+  }
 
   /// One object; times in nanoseconds.
   public var json: String {
@@ -70,8 +70,7 @@ extension BenchReport {
       members.append("\"ratio\":\(rounded(engine.median / floor.median, 3))")
     }
     if Counted.isPossible && counted.packets > 0 {
-      members.append("\"allocations\":\(rounded(each(counted.allocations), 4))")
-      members.append("\"references\":\(rounded(each(counted.references), 4))")
+      members.append("\"allocations\":\(rounded(allocationsEach, 4))")
     }
     if let longestWait {
       members.append("\"longestWaitNanoseconds\":\(rounded(longestWait, 0))")

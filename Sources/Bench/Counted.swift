@@ -1,8 +1,8 @@
-// What the engine takes of the allocator and of reference counting, beside its time.
+// What the engine takes of the allocator, beside its time.
 
 import CAllocationCount
 
-/// How often memory was taken and references were counted, over the packets that were timed.
+/// How often memory was taken for the packets that were timed.
 public struct Counted: Sendable, Equatable {
   /// Whether this platform can count; if not, all numbers are 0.
   public static var isPossible: Bool { weir_can_count() }
@@ -10,17 +10,13 @@ public struct Counted: Sendable, Equatable {
   public var packets = 0
   /// Calls of malloc and its kin.
   public var allocations: UInt64 = 0
-  /// Swift's retains and releases.
-  public var references: UInt64 = 0
 
   /// Adds what `body` takes. Other threads do not count.
   mutating func count(packets: Int, _ body: () -> Void) {
     weir_count_begin()
     body()
-    let counts = weir_count_end()
+    allocations += weir_count_end()
     self.packets += packets
-    allocations += counts.allocations
-    references += counts.retains + counts.releases
   }
 
   /// What an array that grows takes: to see that counting counts.
@@ -38,7 +34,6 @@ public struct Counted: Sendable, Equatable {
     var sum = a
     sum.packets += b.packets
     sum.allocations += b.allocations
-    sum.references += b.references
     return sum
   }
 }

@@ -40,8 +40,7 @@ import Wire
   @Test(arguments: BenchOptions.NAT.allCases, [AddressFamily.ipv4, .ipv6])
   func packetsTakeNoMemory(_ nat: BenchOptions.NAT, _ family: AddressFamily) throws {
     guard Counted.isPossible else { return }
-    let array = Counted.ofAnArray()
-    #expect(array.allocations > 0 && array.references > 0)
+    #expect(Counted.ofAnArray().allocations > 0)
     for work in [BenchOptions.Work.established, .create] {
       for transport in BenchOptions.Transport.allCases {
         let report = try Bench.run(
