@@ -49,7 +49,7 @@ import Wire
     let index = TableIndex(entries: entries)
     let part = index.home(.max) / 16
     return Array(
-      (0...).lazy.map { tuple($0) }.filter { index.home(secret($0, zone: 0)) < part }
+      (0...UInt32.max).lazy.map { tuple($0) }.filter { index.home(secret($0, zone: 0)) < part }
         .prefix(12_000))
   }
 
@@ -70,9 +70,9 @@ import Wire
   /// Nor do tuples that differ in a few bits of one field fall together.
   @Test func neighboursFallApart() {
     let neighbours: [[Tuple]] = [
-      (0..<12_000).map { Self.tuple($0) },
-      (0..<12_000).map { Self.tuple($0 << 16 | 0x55) },
-      (0..<12_000).map { number in
+      (0..<12_000 as Range<UInt32>).map { Self.tuple($0) },
+      (0..<12_000 as Range<UInt32>).map { Self.tuple($0 << 16 | 0x55) },
+      (0..<12_000 as Range<UInt32>).map { number in
         var tuple = Self.tuple(7)
         tuple.destination = IPAddress(ipv4: number << 12)
         return tuple
