@@ -19,14 +19,32 @@ extension CompiledRuleset {
     let entry = entries[Int(table.rawValue) &* 5 &+ Int(chain.rawValue)]
     guard entry >= 0 else { return RuleVerdict(.accept, rule: .none) }
     if Observer.isActive { observer.entered(chain: entry) }
-    var depth = 0
-    var form: PacketForm?
-    var candidates = Candidates()
-    var index = firstRule(entry, context, &form, &candidates, Observer.self)
+    var walk = RuleWalk()
+    walk.entry = entry
+    walk.index = firstRule(entry, &context, &walk.form, &walk.candidates, Observer.self)
+    return go(on: walk, &context, now: now, &observer)
+  }
+
+  /// Asks the rules behind the one whose verdict was `limitMSS`, once that is done. Nothing else may
+  /// have been evaluated since.
+  public mutating func resume<Observer: RuleObserver & ~Copyable>(
+    context: inout MatchContext, now: Int64, observer: inout Observer
+  ) -> RuleVerdict {
+    go(on: left, &context, now: now, &observer)
+  }
+
+  @inlinable @inline(__always)
+  mutating func go<Observer: RuleObserver & ~Copyable>(
+    on walk: RuleWalk, _ context: inout MatchContext, now: Int64, _ observer: inout Observer
+  ) -> RuleVerdict {
+    let entry = walk.entry
+    let inClass = patterns.interfaceClass(context.inInterface)
+    let outClass = patterns.interfaceClass(context.outInterface)
+    var (depth, form, candidates, index) = (walk.depth, walk.form, walk.candidates, walk.index)
     // Every rule is asked at most once on each way to it, and ways do not loop: the compiler has
     // checked both.
     while true {
-      let outcome = compare(index, with: &context, now: now)
+      let outcome = compare(index, with: &context, inClass, outClass, now: now)
       if outcome != .matches {
         if Observer.isActive { observer.asked(reference(index), matched: false) }
         if outcome == .malformed {
@@ -44,10 +62,16 @@ extension CompiledRuleset {
       if Observer.isActive && !isEnd { observer.asked(reference(index), matched: true) }
       let action = rules[index].action
       switch action.kind {
-      case .none, .setMark, .setConnectionMark, .saveMark, .restoreMark, .doNotTrack, .track,
-        .clampMSS:
+      case .none, .setMark, .setConnectionMark, .saveMark, .restoreMark, .doNotTrack, .track:
         context.apply(action)
         index = rule(after: index, &candidates)
+      case .clampMSS:
+        context.heedsPacket = true
+        let at = reference(index)
+        index = rule(after: index, &candidates)
+        left = RuleWalk(
+          entry: entry, depth: depth, form: form, candidates: candidates, index: index)
+        return RuleVerdict(action.verdict, rule: at)
       case .log:
         context.heedsPacket = true
         observer.logged(reference(index), log: Int(action.a), context: context)
@@ -65,7 +89,7 @@ extension CompiledRuleset {
         }
         let aim = Int32(bitPattern: action.a)
         if Observer.isActive { observer.entered(chain: aim) }
-        index = firstRule(aim, context, &form, &candidates, Observer.self)
+        index = firstRule(aim, &context, &form, &candidates, Observer.self)
       case .returnFromChain:
         if depth == 0 {
           // RETURN in the built-in chain, or in a chain gone to from it: its policy.
@@ -93,12 +117,12 @@ extension CompiledRuleset {
   /// The first rule to ask of a chain: by its index, where it has one.
   @inlinable @inline(__always)
   func firstRule<Observer: RuleObserver & ~Copyable>(
-    _ chain: Int32, _ context: borrowing MatchContext, _ form: inout PacketForm?,
+    _ chain: Int32, _ context: inout MatchContext, _ form: inout PacketForm?,
     _ candidates: inout Candidates, _: Observer.Type
   ) -> Int {
     let index = chains[Int(chain)].index
     if !Observer.hearsEveryRule && index >= 0 {
-      return firstRule(index: Int(index), chain, context, &form, &candidates)
+      return firstRule(index: Int(index), chain, &context, &form, &candidates)
     }
     candidates.count = 0
     return Int(chains[Int(chain)].first)
@@ -106,14 +130,14 @@ extension CompiledRuleset {
 
   @usableFromInline
   func firstRule(
-    index: Int, _ chain: Int32, _ context: borrowing MatchContext, _ form: inout PacketForm?,
+    index: Int, _ chain: Int32, _ context: inout MatchContext, _ form: inout PacketForm?,
     _ candidates: inout Candidates
   ) -> Int {
     let known: PacketForm
     if let form {
       known = form
     } else {
-      known = readKeys(context)
+      known = readKeys(&context)
       form = known
     }
     if known == .fragment {
@@ -149,7 +173,8 @@ extension CompiledRuleset {
 
   @inlinable @inline(__always)
   mutating func compare(
-    _ index: Int, with context: inout MatchContext, now: Int64
+    _ index: Int, with context: inout MatchContext, _ inClass: UInt32, _ outClass: UInt32,
+    now: Int64
   ) -> RuleOutcome {
     let flags = rules[index].flags
     let source = context.source.differs(
@@ -173,13 +198,13 @@ extension CompiledRuleset {
     }
     let inPattern = rules[index].inPattern
     if inPattern >= 0,
-      patterns.matches(context.inInterface, pattern: inPattern) == flags.contains(.inInverted)
+      patterns.matches(inClass, pattern: inPattern) == flags.contains(.inInverted)
     {
       return .differs
     }
     let outPattern = rules[index].outPattern
     if outPattern >= 0,
-      patterns.matches(context.outInterface, pattern: outPattern) == flags.contains(.outInverted)
+      patterns.matches(outClass, pattern: outPattern) == flags.contains(.outInverted)
     {
       return .differs
     }
@@ -191,6 +216,29 @@ extension CompiledRuleset {
     let first = Int(rules[index].firstTest)
     return RuleTests.hold(
       tests, first..<(first &+ count), portSpans, state, &context, now: now)
+  }
+}
+
+/// A place in the rules: the rule to be asked next, and what it takes to go on from it. The chains to
+/// come back to are in `CompiledRuleset.stack`.
+@usableFromInline
+struct RuleWalk: BitwiseCopyable, Sendable {
+  @usableFromInline var entry: Int32 = -1
+  @usableFromInline var depth = 0
+  @usableFromInline var form: PacketForm?
+  @usableFromInline var candidates = Candidates()
+  @usableFromInline var index = 0
+
+  @inlinable init() {}
+
+  @inlinable init(
+    entry: Int32, depth: Int, form: PacketForm?, candidates: Candidates, index: Int
+  ) {
+    self.entry = entry
+    self.depth = depth
+    self.form = form
+    self.candidates = candidates
+    self.index = index
   }
 }
 
@@ -211,7 +259,7 @@ extension IPAddress {
 }
 
 extension MatchContext {
-  func isPresent(_ field: PacketField) -> Bool {
+  mutating func isPresent(_ field: PacketField) -> Bool {
     switch field {
     case .userID: socketUserID != nil
     case .groupID: socketGroupID != nil
@@ -246,14 +294,6 @@ extension MatchContext {
       heedsPacket = true
       guard ctState == nil, trackingOptions < 0 else { return }
       trackingOptions = Int32(bitPattern: action.a)
-    case .clampMSS:
-      heedsPacket = true
-      if action.a == UInt16.max {
-        clampsMSSToPath = true
-      } else {
-        // A rule only ever lowers what one before has set.
-        maximumMSS = min(maximumMSS, UInt16(truncatingIfNeeded: action.a))
-      }
     default:
       break
     }
@@ -280,6 +320,7 @@ extension RuleAction {
     case .masquerade: .masquerade(range: Int32(bitPattern: a))
     case .redirect: .redirect(range: Int32(bitPattern: a))
     case .netmap: .netmap(range: Int32(bitPattern: a))
+    case .clampMSS: .limitMSS(UInt16(truncatingIfNeeded: a))
     default: .accept
     }
   }

@@ -24,11 +24,12 @@ public struct CompiledRuleset: ~Copyable, Sendable {
     @inlinable public static var socketOwner: Self { .init(rawValue: 1 << 6) }
     /// Some rule sets `MatchContext.trackingOptions`, which tracking must heed.
     @inlinable public static var trackingOptions: Self { .init(rawValue: 1 << 7) }
-    /// Some rule sets `MatchContext.clampMSS`, which the packet must be rewritten by.
+    /// Some rule answers `RuleVerdict.Kind.limitMSS`, and the packet must be rewritten.
     @inlinable public static var clampMSS: Self { .init(rawValue: 1 << 8) }
     @inlinable public static var masterHelper: Self { .init(rawValue: 1 << 9) }
   }
 
+  private let inPlace = InPlace()
   public let family: AddressFamily
   public let uses: Uses
   /// What NAT verdicts point into.
@@ -47,6 +48,8 @@ public struct CompiledRuleset: ~Copyable, Sendable {
   @usableFromInline let chains: FlatArray<CompiledChain>
   /// The chain number of `[table * 5 + built-in chain]`, -1 where there is none.
   @usableFromInline let entries: InlineArray<25, Int32>
+  /// The same as a bit for each that is there.
+  @usableFromInline let existing: UInt32
 
   @usableFromInline let counters: FlatArray<RuleCounters>
   @usableFromInline let state: MatchState
@@ -54,6 +57,8 @@ public struct CompiledRuleset: ~Copyable, Sendable {
   /// Those of chains with an index are inverted: `candidateStack` has the places to go on from.
   @usableFromInline let stack: FlatArray<Int32>
   @usableFromInline let candidateStack: FlatArray<Candidates>
+  /// Where the rules were left to change the packet.
+  @usableFromInline var left = RuleWalk()
   @usableFromInline let indexes: ChainIndexes
   /// By protocol, the bytes a transport header needs for `PacketForm.whole`.
   @usableFromInline let headerBytes: FlatArray<UInt32>
@@ -99,6 +104,9 @@ public struct CompiledRuleset: ~Copyable, Sendable {
     portSpans = FlatArray(compiler.portSpans)
     chains = FlatArray(compiler.chains)
     entries = compiler.entries
+    var existing: UInt32 = 0
+    for entry in 0..<25 where entries[entry] >= 0 { existing |= 1 << UInt32(entry) }
+    self.existing = existing
     counters = FlatArray(compiler.counters)
     state = MatchState(compiler)
     // A way through chains that do not loop is at most as deep as there are chains.
@@ -112,14 +120,13 @@ public struct CompiledRuleset: ~Copyable, Sendable {
   /// Whether the table exists: without a nat table no connection is asked for a binding.
   @inlinable @inline(__always)
   public func hasTable(_ table: TableName) -> Bool {
-    for chain in 0..<5 where entries[Int(table.rawValue) &* 5 &+ chain] >= 0 { return true }
-    return false
+    (existing >> (UInt32(table.rawValue) &* 5)) & 0x1f != 0
   }
 
   /// Whether the table has the built-in chain, so that `evaluate` would ask anything.
   @inlinable @inline(__always)
   public func hasChain(_ table: TableName, _ chain: BuiltInChain) -> Bool {
-    entries[Int(table.rawValue) &* 5 &+ Int(chain.rawValue)] >= 0
+    (existing >> (UInt32(table.rawValue) &* 5 &+ UInt32(chain.rawValue))) & 1 != 0
   }
 
   /// What tracking is to do with a packet by the CT rule it met; `context.trackingOptions` must be
