@@ -157,7 +157,7 @@ extension Firewall {
   // MARK: TCP
 
   /// Answers a segment with the reset a closed port would send (RFC 9293 3.10.7.1).
-  private mutating func reset<
+  mutating func reset<
     Sink: PacketSink & ~Copyable, Observer: FirewallObserver & ~Copyable
   >(
     _ packet: borrowing PacketBuffer, _ passage: borrowing Passage, _ sink: inout Sink,
@@ -410,7 +410,7 @@ extension Firewall {
 
   // MARK: Headers
 
-  private mutating func takeIdentification() -> UInt16 {
+  mutating func takeIdentification() -> UInt16 {
     nextIdentification &+= 1
     return nextIdentification
   }
