@@ -90,7 +90,8 @@ import Testing
     #expect(seen.left.first?.packet.bytes.suffix(text.utf8.count).elementsEqual(text.utf8) == true)
     #expect(seen.left.first?.packet.transportChecksumIsRight == true)
     let visitor = tcp("198.51.100.9", 6000, "198.51.100.1", 1025).client
-    let inside = tcp("198.51.100.9", 6000, "10.0.1.2", 1025).client
+    // Whoever comes seems to be the server, as the kernel has it.
+    let inside = tcp("198.51.100.2", 6000, "10.0.1.2", 1025).client
     #expect(lab.wan(visitor.syn()).left == [Departure("lan0", inside.syn().hopped())])
   }
 }
