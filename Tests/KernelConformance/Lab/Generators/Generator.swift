@@ -26,6 +26,8 @@ struct CaseGenerator: Sendable {
   var about: String
   /// Runs only when asked for by name: it still finds what differs.
   var isOnDemand = false
+  /// Its cases set limits that are the whole machine's.
+  var setsLimits = false
   var make: @Sendable (inout Chooser, AddressFamily) -> ConformanceCase
 
   static let all = [
@@ -99,6 +101,11 @@ struct CaseGenerator: Sendable {
     },
     CaseGenerator(name: "marks", about: "marks of packets and connections, chains of one's own") {
       MarksGenerator.make(&$0, $1)
+    },
+    CaseGenerator(
+      name: "full", about: "a table at its limit: who gives way, who is refused", setsLimits: true
+    ) {
+      FullTableGenerator.make(&$0, $1)
     },
     CaseGenerator(name: "zones", about: "zones of one direction or both, NAT within and across") {
       ZonesGenerator.zones(&$0, $1)
