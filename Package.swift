@@ -24,6 +24,8 @@ let package = Package(
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/onevcat/Rainbow", from: "4.2.2"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
   ],
   targets: [
     .target(name: "CIntrinsics"),
@@ -58,6 +60,16 @@ let package = Package(
         "Capture",
       ],
       swiftSettings: strict),
+    // Linux only: what is in it is left out elsewhere.
+    .systemLibrary(name: "CLinux"),
+    .target(
+      name: "Gateway",
+      dependencies: [
+        "Wire", "Conntrack", "NAT", "Ruleset", "Firewall",
+        .target(name: "CLinux", condition: .when(platforms: [.linux])),
+        .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: strict),
     .target(
       name: "Bench",
       dependencies: ["CIntrinsics", "Wire", "Conntrack", "NAT", "Ruleset", "Firewall"],
@@ -65,8 +77,11 @@ let package = Package(
     .executableTarget(
       name: "weir",
       dependencies: [
-        "Bench", "Replay", "ConntrackFormat", "HostSnapshot", "Capture", "Ruleset", "Firewall",
-        "Conntrack", "Wire",
+        "Bench", "Gateway", "Replay", "ConntrackFormat", "HostSnapshot", "Capture", "Ruleset",
+        "Firewall", "Conntrack", "Wire",
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+        .product(name: "UnixSignals", package: "swift-service-lifecycle"),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Rainbow", package: "Rainbow"),
       ],

@@ -7,6 +7,7 @@ import Wire
 /// finds it. `confirm` files it under both tuples and arms its timer; `release` gives one up that
 /// never was confirmed; `remove` takes a confirmed one out.
 struct ConnectionTable: ~Copyable {
+  private let inPlace = InPlace()
   let records: FlatArray<Record>
   let wide: FlatArray<WideAddresses>
   let counters: FlatArray<CounterPair>
@@ -83,6 +84,7 @@ struct ConnectionTable: ~Copyable {
       family: .ipv4)
   }
 
+  @inline(__always)
   func setTuple(_ record: Int, _ direction: Direction, _ tuple: Tuple) {
     records[record].protocolNumber = tuple.protocolNumber
     records[record].family = tuple.family.rawValue
@@ -137,8 +139,8 @@ struct ConnectionTable: ~Copyable {
     _ tuple: Tuple, zone: TrackingZone, _ key: ConnectionKey = ConnectionKey()
   ) -> IndexReference? {
     if !hasZonesOfOneDirection && zone.direction == .both {
-      let hash = key.hash != 0 && zone.id == 0 ? key.hash : hash(tuple, zone: zone.id)
-      return index.find(hash) { holds($0, tuple, zone.id) }
+      let hash = hash(tuple, zone.id, key)
+      return !index.mayHold(hash) ? nil : index.find(hash) { holds($0, tuple, zone.id) }
     }
     if zone.direction == .both { return find(tuple, filedIn: zone.id, zone: zone) }
     return find(tuple, filedIn: zone[.original], zone: zone)
@@ -172,6 +174,9 @@ struct ConnectionTable: ~Copyable {
     } else {
       return nil
     }
+    // What the next one takes.
+    let next = freeHead != 0 ? Int(freeHead - 1) : min(firstUnused, capacity - 1)
+    records.prefetch(next, bytes: MemoryLayout<Record>.stride)
     count += 1
     records[record] = Record()
     records[record].timerSlot = TimerWheel.unarmed
@@ -187,13 +192,14 @@ struct ConnectionTable: ~Copyable {
 
   /// Files an unconfirmed record under both its tuples and arms its timer. False, and nothing
   /// changed, when another connection has one of the tuples.
-  mutating func confirm(_ record: Int) -> Bool {
+  /// - Parameter key: of the original tuple, where one was made.
+  mutating func confirm(_ record: Int, _ key: ConnectionKey = ConnectionKey()) -> Bool {
     let zone = zone(record)
-    let originalHash = hash(record, .original)
-    let replyHash = hash(record, .reply)
-    if find(tuple(record, .original), filedIn: zone[.original], zone: zone) != nil
-      || find(tuple(record, .reply), filedIn: zone[.reply], zone: zone) != nil
-    {
+    let original = tuple(record, .original)
+    let reply = tuple(record, .reply)
+    let originalHash = hash(original, zone[.original], key)
+    let replyHash = hash(reply, zone: zone[.reply])
+    if isFiled(original, originalHash, zone, .original) || isFiled(reply, replyHash, zone, .reply) {
       return false
     }
     // What goes from an end to itself is found as its own answer, hence first under the reply tuple.
@@ -207,6 +213,21 @@ struct ConnectionTable: ~Copyable {
     records[record].status.insert(.confirmed)
     if expiry == .exact { arm(record) }
     return true
+  }
+
+  /// Whether a connection has `tuple` that would be met in a direction of one in `zone`.
+  @inline(__always)
+  private mutating func isFiled(
+    _ tuple: Tuple, _ hash: UInt64, _ zone: TrackingZone, _ direction: Direction
+  ) -> Bool {
+    if hasZonesOfOneDirection { return find(tuple, filedIn: zone[direction], zone: zone) != nil }
+    return index.mayHold(hash) && index.find(hash) { holds($0, tuple, zone.id) } != nil
+  }
+
+  /// The hash by which the index is asked: of a tuple in zone 0 it may be known already.
+  @inline(__always)
+  private func hash(_ tuple: Tuple, _ zone: UInt16, _ key: ConnectionKey) -> UInt64 {
+    key.hash != 0 && zone == 0 ? key.hash : hash(tuple, zone: zone)
   }
 
   /// Files a confirmed record under another reply tuple. False, and nothing changed, where another

@@ -25,6 +25,7 @@ extension ConnectionTracker {
   /// Whether a reply tuple is taken by a connection other than `number`.
   public mutating func isTaken(_ tuple: Tuple, except number: ConnectionNumber) -> Bool {
     let zone = table.zone(number.index)
+    guard table.index.mayHold(table.hash(tuple, zone: zone[.reply])) else { return false }
     guard let found = table.find(tuple, filedIn: zone[.reply], zone: zone),
       isLiving(found.record), found.record != number.index
     else { return false }
@@ -127,7 +128,8 @@ extension ConnectionTracker {
     return mapped
   }
 
-  private func sourceHash(_ tuple: Tuple, zone: TrackingZone) -> UInt64 {
+  @inline(__always)
+  func sourceHash(_ tuple: Tuple, zone: TrackingZone) -> UInt64 {
     var source = tuple
     source.destination = .any
     source.destinationPort = 0

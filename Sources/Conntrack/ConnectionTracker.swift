@@ -18,6 +18,7 @@ public struct ConnectionTracker: ~Copyable {
   /// The latest time seen, nanoseconds; it never goes back.
   public internal(set) var now: Int64 = 0
   public var generator: SeededGenerator
+  var bindingGuess = BindingGuess()
 
   /// Connections confirmed since the start.
   public internal(set) var created: UInt64 = 0
@@ -220,6 +221,7 @@ public struct ConnectionTracker: ~Copyable {
       statistics.drop += 1
       return full()
     }
+    fetchReply(tuple, reply, template.zone)
     if settings.acct != 0 {
       table.counters[record] = CounterPair()
       table.records[record].extensions.insert(.counters)
@@ -234,6 +236,10 @@ public struct ConnectionTracker: ~Copyable {
     switch tuple.protocolNumber {
     case IPProtocolNumber.tcp:
       if let segment = TCPHeader(bytes, at: headers.transportOffset, end: headers.end) {
+        if TCPSegmentKind(segment.flags) == .syn {
+          openTCP(record, segment, bytes, headers)
+          return began(record, announced)
+        }
         refusal = beginTCP(record, segment, bytes, headers)
       }
     case IPProtocolNumber.sctp:
@@ -257,6 +263,11 @@ public struct ConnectionTracker: ~Copyable {
       table.release(record)
       return invalid(refusal)
     }
+    return began(record, announced)
+  }
+
+  @inline(__always)
+  private func began(_ record: Int, _ announced: Int?) -> Tracking {
     note(record, announced == nil ? .new : .related)
     var tracking = Tracking()
     tracking.connection = ConnectionNumber(rawValue: UInt32(record))
@@ -340,7 +351,11 @@ public struct ConnectionTracker: ~Copyable {
   /// Ends a packet's way.
   /// - Parameter passed: whether it came through. Only then does a connection it began enter the
   ///   table, and only then do listeners hear what it changed.
-  public mutating func finish(_ tracking: Tracking, passed: Bool) -> Confirmation {
+  /// - Parameter key: of the packet as it came, where one was made.
+  @inline(__always)
+  public mutating func finish(
+    _ tracking: Tracking, passed: Bool, key: ConnectionKey = ConnectionKey()
+  ) -> Confirmation {
     if tracking.connection.isNone { return .done }
     let record = tracking.connection.index
     if tracking.isDying {
@@ -354,19 +369,22 @@ public struct ConnectionTracker: ~Copyable {
       }
       return .done
     }
-    if tracking.isUnconfirmed {
-      guard table.confirm(record) else {
-        statistics.insertFailed += 1
-        statistics.drop += 1
-        table.release(record)
-        return .clash
-      }
-      created += 1
-      if table.records[record].extensions.contains(.timestamps) {
-        table.timestamps[record].start = now
-      }
-    }
+    if tracking.isUnconfirmed, case .clash = confirm(record, key) { return .clash }
     tell(record)
+    return .done
+  }
+
+  private mutating func confirm(_ record: Int, _ key: ConnectionKey) -> Confirmation {
+    guard table.confirm(record, key) else {
+      statistics.insertFailed += 1
+      statistics.drop += 1
+      table.release(record)
+      return .clash
+    }
+    created += 1
+    if table.records[record].extensions.contains(.timestamps) {
+      table.timestamps[record].start = now
+    }
     return .done
   }
 

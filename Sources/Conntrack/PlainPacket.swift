@@ -19,6 +19,8 @@ public struct PlainPacket: BitwiseCopyable, Sendable {
   /// The end of the packet, bytes.
   var storedEnd: UInt32 = 0
   var protocolNumber: UInt8 = 0
+  /// When it was looked for, the table had no connection with its tuple.
+  var isUnknown = false
   public var family: AddressFamily = .ipv4
   public var hopLimit: UInt8 = 0
 
@@ -134,7 +136,12 @@ extension ConnectionTracker {
   /// - Complexity: O(1): one line of the index is read, which `lookAhead` asked for.
   @inline(__always)
   public mutating func fetch(_ packet: inout PlainPacket) {
-    guard packet.isPlain, let candidate = table.index.candidate(packet.hash) else { return }
+    guard packet.isPlain else { return }
+    var isElsewhere = false
+    guard let candidate = table.index.candidate(packet.hash, &isElsewhere) else {
+      packet.isUnknown = !isElsewhere
+      return
+    }
     packet.reference = candidate.rawValue
     table.records.prefetch(candidate.record, bytes: MemoryLayout<Record>.stride)
     if settings.acct != 0 {

@@ -47,6 +47,12 @@ struct SourceIndex: ~Copyable {
     records[record].extensions.remove(.bySource)
   }
 
+  /// Asks for the memory of the bucket a hash belongs in.
+  @inline(__always)
+  func prefetch(_ hash: UInt64) {
+    heads.prefetch(Int(truncatingIfNeeded: hash) & mask, bytes: MemoryLayout<UInt32>.stride)
+  }
+
   /// The first record under `hash` that `isMatch` accepts, newest first.
   func first(_ hash: UInt64, where isMatch: (Int) -> Bool) -> Int? {
     var next = heads[Int(truncatingIfNeeded: hash) & mask]

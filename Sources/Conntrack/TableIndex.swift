@@ -92,15 +92,27 @@ struct TableIndex: ~Copyable {
   @inline(__always)
   func prefetch(_ hash: UInt64) { buckets.prefetch(home(hash), bytes: 64) }
 
-  /// The first reference in a hash's own bucket that may be filed under it.
+  /// The first reference in a hash's own bucket that may be filed under it; where there is none,
+  /// whether another bucket may have one.
   @inline(__always)
-  func candidate(_ hash: UInt64) -> IndexReference? {
+  func candidate(_ hash: UInt64, _ isElsewhere: inout Bool) -> IndexReference? {
     let position = home(hash)
     let candidates = buckets[position].matches(tag(hash))
-    if candidates == 0 { return nil }
+    if candidates == 0 {
+      // Another bucket may have it.
+      if buckets[position].overflow != 0 { isElsewhere = true }
+      return nil
+    }
     var reference = IndexReference(record: 0, direction: .original)
     reference.rawValue = buckets[position].references[candidates.trailingZeroBitCount]
     return reference
+  }
+
+  /// False where nothing can be filed under `hash`, which one look at its own bucket mostly tells.
+  @inline(__always)
+  func mayHold(_ hash: UInt64) -> Bool {
+    let position = home(hash)
+    return buckets[position].matches(tag(hash)) != 0 || buckets[position].overflow != 0
   }
 
   /// The first reference filed under `hash` that `isMatch` accepts.

@@ -14,7 +14,8 @@ public struct TrackingZone: Hashable, Sendable, BitwiseCopyable {
   }
 
   /// The zone's number in one direction.
-  @inlinable public subscript(_ direction: Direction) -> UInt16 {
+  @inlinable @inline(__always)
+  public subscript(_ direction: Direction) -> UInt16 {
     switch self.direction {
     case .both: id
     case .original: direction == .original ? id : 0

@@ -27,7 +27,7 @@ extension Firewall {
   mutating func answerUnroutable<
     Sink: PacketSink & ~Copyable, Observer: FirewallObserver & ~Copyable
   >(
-    _ reason: InputRouteDrop, _ packet: borrowing PacketBuffer, _ passage: Passage,
+    _ reason: InputRouteDrop, _ packet: borrowing PacketBuffer, _ passage: borrowing Passage,
     _ sink: inout Sink, _ observer: inout Observer
   ) {
     let isIPv4 = passage.headers.family == .ipv4
@@ -61,7 +61,7 @@ extension Firewall {
   /// Sends an ICMP error about `packet` to its sender, if one may be sent.
   mutating func sendError<Sink: PacketSink & ~Copyable, Observer: FirewallObserver & ~Copyable>(
     _ type: UInt8, _ code: UInt8, rest: UInt32, about packet: borrowing PacketBuffer,
-    _ passage: Passage, _ sink: inout Sink, _ observer: inout Observer
+    _ passage: borrowing Passage, _ sink: inout Sink, _ observer: inout Observer
   ) {
     let tellsOfGroups = Passage.isToldAboutGroups(type, code, passage.headers.family)
     guard !passage.isAboutError,
@@ -99,7 +99,7 @@ extension Firewall {
   /// - Returns: false where the packet's options cannot be given back, so that nothing is answered.
   private mutating func buildError(
     _ type: UInt8, _ code: UInt8, _ rest: UInt32, _ packet: borrowing PacketBuffer,
-    _ passage: Passage, from source: IPAddress, to destination: IPAddress,
+    _ passage: borrowing Passage, from source: IPAddress, to destination: IPAddress,
     _ way: RouteResult, _ answer: inout PacketBuffer
   ) -> Bool {
     answer.resize(to: IPv4Field.maximumLength)
@@ -133,7 +133,8 @@ extension Firewall {
   /// RFC 4443: the same, up to the minimum MTU of 1280.
   private func buildErrorIPv6(
     _ type: UInt8, _ code: UInt8, _ rest: UInt32, _ packet: borrowing PacketBuffer,
-    _ passage: Passage, from source: IPAddress, _ way: RouteResult, _ answer: inout PacketBuffer
+    _ passage: borrowing Passage, from source: IPAddress, _ way: RouteResult,
+    _ answer: inout PacketBuffer
   ) {
     let quoted = min(passage.headers.end, 1280 - 48)
     answer.resize(to: 48 + quoted)
@@ -159,7 +160,7 @@ extension Firewall {
   private mutating func reset<
     Sink: PacketSink & ~Copyable, Observer: FirewallObserver & ~Copyable
   >(
-    _ packet: borrowing PacketBuffer, _ passage: Passage, _ sink: inout Sink,
+    _ packet: borrowing PacketBuffer, _ passage: borrowing Passage, _ sink: inout Sink,
     _ observer: inout Observer
   ) {
     let headers = passage.headers
@@ -231,7 +232,7 @@ extension Firewall {
   private mutating func sendAnswer<
     Sink: PacketSink & ~Copyable, Observer: FirewallObserver & ~Copyable
   >(
-    _ answer: inout PacketBuffer, to cause: Passage, _ way: RouteResult,
+    _ answer: inout PacketBuffer, to cause: borrowing Passage, _ way: RouteResult,
     _ sink: inout Sink, _ observer: inout Observer
   ) {
     var headers = PacketHeaders()
@@ -259,12 +260,12 @@ extension Firewall {
   // MARK: Where and from whom
 
   /// The route to a packet's sender. Where nothing is known of routes: back where it came from.
-  func wayBack(_ passage: Passage) -> RouteResult? {
+  func wayBack(_ passage: borrowing Passage) -> RouteResult? {
     wayBack(passage, to: passage.headers.source)
   }
 
   /// The same, to whom an answer goes first.
-  private func wayBack(_ passage: Passage, to source: IPAddress) -> RouteResult? {
+  private func wayBack(_ passage: borrowing Passage, to source: IPAddress) -> RouteResult? {
     let family = passage.headers.family
     if source == .any { return nil }
     if family == .ipv6, HostConfiguration.isLinkLocal(source), host.routing.knowsIPv6,
@@ -290,7 +291,7 @@ extension Firewall {
   }
 
   /// The way of an error. To a group or to everyone it leaves by the interface of its source.
-  private func errorWay(_ passage: Passage, to destination: IPAddress) -> RouteResult? {
+  private func errorWay(_ passage: borrowing Passage, to destination: IPAddress) -> RouteResult? {
     let source = passage.headers.destination
     if passage.headers.family == .ipv4, destination.ipv4 >> 28 == 0xe || destination.ipv4 == .max,
       !passage.options.isSourceRouted, host.isLocal(source, .ipv4),
@@ -304,7 +305,7 @@ extension Firewall {
   }
 
   /// Whether a packet was sent to the host: a link-local address is one of the link it came by.
-  private func isOwn(_ address: IPAddress, _ passage: Passage) -> Bool {
+  private func isOwn(_ address: IPAddress, _ passage: borrowing Passage) -> Bool {
     let family = passage.headers.family
     guard family == .ipv6, HostConfiguration.isLinkLocal(address),
       let interface = index(passage.arrival.interface)
@@ -322,7 +323,7 @@ extension Firewall {
   /// The address an error comes from: the one the packet was sent to, where that is the host's; else
   /// the host's own towards the sender.
   private func errorSource(
-    _ passage: Passage, _ way: RouteResult, to destination: IPAddress
+    _ passage: borrowing Passage, _ way: RouteResult, to destination: IPAddress
   ) -> IPAddress? {
     let family = passage.headers.family
     let headers = passage.headers
@@ -361,7 +362,7 @@ extension Firewall {
 
   /// REJECT answers a packet with an ICMP error only if its checksum is right, for protocols that
   /// have one where everyone knows it.
-  private func checksumAllowsAnswer(_ bytes: RawSpan, _ passage: Passage) -> Bool {
+  private func checksumAllowsAnswer(_ bytes: RawSpan, _ passage: borrowing Passage) -> Bool {
     if hasChecksumLeft(bytes, passage) { return true }
     let headers = passage.headers
     let at = headers.transportOffset
@@ -394,7 +395,7 @@ extension Firewall {
     }
   }
 
-  private func isVerifiedByConntrack(_ passage: Passage) -> Bool {
+  private func isVerifiedByConntrack(_ passage: borrowing Passage) -> Bool {
     guard passage.context.ctState != .untracked else { return false }
     switch passage.headers.transportProtocol {
     case IPProtocolNumber.tcp, IPProtocolNumber.udp, IPProtocolNumber.icmp: return true

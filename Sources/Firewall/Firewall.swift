@@ -18,6 +18,11 @@ public struct Firewall: ~Copyable {
   public internal(set) var interfaces = InterfaceTable()
   var limiter: ICMPRateLimiter
   var reassembler: Reassembler
+  /// Of the packet under way, if it was put together from fragments: there is one such at a time, since
+  /// answers come in one piece.
+  var reassembled = ReassembledInfo(
+    maxFragmentSize: 0, dontFragment: false, sizes: FragmentSizes(), dataOffset: 0,
+    longestHeader: 0)
   /// A burst's packets that are not plain, fragments among them, one at a time; taken out while it is under
   /// way.
   var wholeBuffer: PacketBuffer? = PacketBuffer()
@@ -83,6 +88,7 @@ public struct Firewall: ~Copyable {
   }
 
   /// The interface's place in the host's list.
+  @inline(__always)
   func index(_ interface: InterfaceID) -> Int? {
     interface == .none ? nil : Int(interface.rawValue)
   }
@@ -113,10 +119,12 @@ public struct Firewall: ~Copyable {
     family == .ipv4 ? ipv4Rules.logs[log].prefix : ipv6Rules.logs[log].prefix
   }
 
+  @inline(__always)
   func hasTable(_ table: TableName, _ family: AddressFamily) -> Bool {
     family == .ipv4 ? ipv4Rules.hasTable(table) : ipv6Rules.hasTable(table)
   }
 
+  @inline(__always)
   func uses(_ family: AddressFamily) -> CompiledRuleset.Uses {
     family == .ipv4 ? ipv4Rules.uses : ipv6Rules.uses
   }

@@ -25,8 +25,15 @@ extension Firewall {
       return .stop
     }
     // Of a route's MTU IPv6 thinks later.
-    guard let mtu = mtu(passage, withRoute: passage.headers.family == .ipv4),
-      Fragmentation.way(headers: passage.headers, mtu: mtu, reassembled: passage.reassembled)
+    let isIPv4 = passage.headers.family == .ipv4
+    let known = mtu(passage, withRoute: isIPv4)
+    if !passage.isReassembled {
+      if isIPv4 || passage.route.mtu == nil { passage.longestWhole = known ?? .max }
+      if passage.headers.end <= known ?? .max { return .on }
+    }
+    guard let mtu = known,
+      Fragmentation.way(
+        headers: passage.headers, mtu: mtu, longestFragment: longestFragment(passage))
         == .tooBig
     else { return .on }
     passage.outcome.reason = .tooLong(mtu: mtu)
@@ -62,7 +69,7 @@ extension Firewall {
   mutating func sendRedirect<
     Sink: PacketSink & ~Copyable, Observer: FirewallObserver & ~Copyable
   >(
-    _ packet: borrowing PacketBuffer, _ passage: Passage, _ sink: inout Sink,
+    _ packet: borrowing PacketBuffer, _ passage: borrowing Passage, _ sink: inout Sink,
     _ observer: inout Observer
   ) {
     guard let port = passage.route.interface, port == index(passage.arrival.interface),
@@ -81,18 +88,19 @@ extension Firewall {
   /// have come over the wire as they are (a capture of a host that joins segments on receipt).
   ///
   /// - Parameter withRoute: the route's own MTU counts, not just the interface's.
-  private func mtu(_ passage: Passage, withRoute: Bool) -> Int? {
+  private func mtu(_ passage: borrowing Passage, withRoute: Bool) -> Int? {
     let isLocal = passage.route.type == .local
     guard let out = isLocal ? host.loopback : passage.route.interface else { return nil }
-    if passage.reassembled == nil, let arrival = index(passage.arrival.interface),
+    let segment = passage.arrival.longestSegment
+    if segment == 0, !passage.isReassembled, let arrival = index(passage.arrival.interface),
       passage.headers.end > host.interfaces[arrival].mtu
     {
       return nil
     }
     let device =
       passage.headers.family == .ipv4 ? host.interfaces[out].mtu : host.interfaces[out].ipv6MTU
-    guard withRoute, let route = passage.route.mtu else { return device }
-    return min(route, device)
+    let limit = withRoute ? passage.route.mtu.map { min($0, device) } ?? device : device
+    return segment > 0 && segment <= limit ? nil : limit
   }
 
   /// IPv6 finds only at the very end, when conntrack has confirmed the connection, that a packet to be
@@ -103,7 +111,8 @@ extension Firewall {
   ) -> Bool {
     guard passage.headers.family == .ipv6, passage.outcome.hook == .forward,
       passage.route.mtu != nil, let mtu = mtu(passage, withRoute: true),
-      Fragmentation.way(headers: passage.headers, mtu: mtu, reassembled: passage.reassembled)
+      Fragmentation.way(
+        headers: passage.headers, mtu: mtu, longestFragment: longestFragment(passage))
         == .tooBig
     else { return true }
     passage.outcome.verdict = .drop
@@ -113,12 +122,22 @@ extension Firewall {
     return false
   }
 
+  /// The length of the longest fragment the packet came in, if it did.
+  private func longestFragment(_ passage: borrowing Passage) -> Int? {
+    passage.isReassembled ? reassembled.maxFragmentSize : nil
+  }
+
   /// Puts a fragment to the others of its packet. Stops the packet's way until it is whole.
+  @inline(__always)
   mutating func defragment(_ packet: inout PacketBuffer, _ passage: inout Passage) -> Step {
     // An IPv6 fragment header may be cut short, which ends the packet's way here.
-    guard passage.headers.isFragment || passage.headers.fragmentHeaderOffset >= 0 else {
-      return .on
-    }
+    passage.headers.isFragment || passage.headers.fragmentHeaderOffset >= 0
+      ? reassemble(&packet, &passage) : .on
+  }
+
+  private mutating func reassemble(
+    _ packet: inout PacketBuffer, _ passage: inout Passage
+  ) -> Step {
     let origin = FragmentOrigin(
       interface: passage.arrival.interface.rawValue,
       packetType: passage.arrival.packetType.rawValue, number: passage.arrival.number)
@@ -151,13 +170,14 @@ extension Firewall {
       passage = Passage(headers, packet.bytes, arrival, isOutput: isOutput)
       passage.context.outInterface = outInterface
       passage.outcome.hook = hook
-      passage.reassembled = whole
+      reassembled = whole
+      passage.isReassembled = true
       return .on
     }
   }
 
   /// Fragments of packets to link-local addresses and groups belong to their link.
-  private func reassemblyUser(_ passage: Passage) -> UInt32 {
+  private func reassemblyUser(_ passage: borrowing Passage) -> UInt32 {
     let destination = passage.headers.destination
     guard passage.headers.family == .ipv6,
       destination.high >> 56 == 0xff || HostConfiguration.isLinkLocal(destination)
@@ -168,32 +188,37 @@ extension Firewall {
   /// To read a TCP header, or to track SCTP, the kernel makes the header contiguous: what a shorter
   /// first fragment lacks of it moves there, and the packet's fragments leave with other sizes than
   /// they came with.
-  func joinTransportHeader(_ passage: inout Passage) {
+  @inline(__always)
+  mutating func joinTransportHeader(_ passage: inout Passage) {
     // The host's own fragments are let be.
-    guard passage.reassembled != nil, passage.outcome.hook != .output else { return }
+    guard passage.isReassembled, passage.outcome.hook != .output else { return }
     switch passage.headers.transportProtocol {
     case IPProtocolNumber.tcp:
-      passage.reassembled?.sizes.pull(TCPField.minimumLength)
+      reassembled.sizes.pull(TCPField.minimumLength)
     case IPProtocolNumber.sctp where passage.context.ctState != .untracked:
-      passage.reassembled?.sizes.pull(SCTPField.headerLength)
+      reassembled.sizes.pull(SCTPField.headerLength)
     default: break
     }
   }
 
   /// The way out of a packet of the host's own.
-  func outputRoute(_ passage: Passage) -> RouteResult {
+  func outputRoute(_ passage: borrowing Passage) -> RouteResult {
     host.routing.lookup(passage.headers.destination, passage.headers.family)?.anycastIsLocal
       ?? RouteResult(type: .unicast, interface: index(passage.arrival.interface))
   }
 
   /// Hands a packet to the sink, in fragments where it came in fragments or is too long.
   mutating func transmit<Sink: PacketSink & ~Copyable>(
-    _ packet: inout PacketBuffer, _ passage: Passage, _ sink: inout Sink
+    _ packet: inout PacketBuffer, _ passage: borrowing Passage, _ sink: inout Sink
   ) {
     let out = passage.context.outInterface
+    if passage.headers.end <= passage.longestWhole {
+      sink.emit(packet.bytes, through: out, isAnswer: passage.isAnswer)
+      return
+    }
     let mtu = mtu(passage, withRoute: true) ?? Int.max
     let way = Fragmentation.way(
-      headers: passage.headers, mtu: mtu, reassembled: passage.reassembled)
+      headers: passage.headers, mtu: mtu, longestFragment: longestFragment(passage))
     guard way == .pieces else {
       sink.emit(packet.bytes, through: out, isAnswer: passage.isAnswer)
       return
@@ -206,7 +231,8 @@ extension Firewall {
     else { return }
     let identification = UInt32(truncatingIfNeeded: generator.next())
     Fragmentation.split(
-      packet.bytes, headers: headers, mtu: min(mtu, 65_535), reassembled: passage.reassembled,
+      packet.bytes, headers: headers, mtu: min(mtu, 65_535),
+      reassembled: passage.isReassembled ? reassembled : nil,
       identification: identification, into: &fragment
     ) { piece in
       sink.emit(piece, through: out, isAnswer: passage.isAnswer)

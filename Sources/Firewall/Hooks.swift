@@ -48,8 +48,10 @@ extension Firewall {
     observer: inout Observer
   ) -> PacketOutcome {
     var headers = PacketHeaders()
-    if let drop = PacketHeaders.decode(packet.bytes, family: arrival.family, into: &headers)
-      ?? headers.ipv6InterfaceDrop
+    if plain.isPlain && arrival.family == .ipv4 {
+      headers.readPlainIPv4(packet.bytes)
+    } else if let drop = PacketHeaders.decode(
+      packet.bytes, family: arrival.family, into: &headers) ?? headers.ipv6InterfaceDrop
     {
       if arrival.family == .ipv6 { answerOptionProblem(drop, packet, arrival, &sink, &observer) }
       return .dropped(.ipHeader(drop), arrival.family)
@@ -67,9 +69,7 @@ extension Firewall {
       case .on = translate(.destination, .prerouting, &packet, &passage, &observer)
     else { return end(&packet, &passage, &sink, &observer) }
 
-    var way = host.routeInput(
-      source: passage.headers.source, destination: passage.headers.destination,
-      family: arrival.family, interface: index(arrival.interface))
+    var way = routeInput(passage)
     guard case .on = heedOptions(&way, &packet, &passage, &sink, &observer) else {
       return end(&packet, &passage, &sink, &observer)
     }
@@ -213,7 +213,9 @@ extension Firewall {
       let goesOn =
         passed && passage.tracking.isDying && !passage.isForHost
         && passage.route.type == .local
-      if !goesOn, case .clash = tracker.finish(passage.tracking, passed: passed) {
+      if !goesOn,
+        case .clash = tracker.finish(passage.tracking, passed: passed, key: passage.plain.key)
+      {
         passage.outcome.verdict = .drop
         passage.outcome.reason = .clash
         passage.outcome.connection = .none
@@ -247,14 +249,21 @@ extension Firewall {
   // MARK: Steps
 
   /// Asks a table's rules at a hook.
+  @inline(__always)
   mutating func ask<Observer: FirewallObserver & ~Copyable>(
     _ table: TableName, _ chain: BuiltInChain, _ packet: inout PacketBuffer,
     _ passage: inout Passage, _ observer: inout Observer
   ) -> Step {
-    let family = passage.headers.family
     let exists =
-      family == .ipv4 ? ipv4Rules.hasChain(table, chain) : ipv6Rules.hasChain(table, chain)
-    guard exists else { return .on }
+      passage.headers.family == .ipv4
+      ? ipv4Rules.hasChain(table, chain) : ipv6Rules.hasChain(table, chain)
+    return exists ? askRules(table, chain, &packet, &passage, &observer) : .on
+  }
+
+  private mutating func askRules<Observer: FirewallObserver & ~Copyable>(
+    _ table: TableName, _ chain: BuiltInChain, _ packet: inout PacketBuffer,
+    _ passage: inout Passage, _ observer: inout Observer
+  ) -> Step {
     let verdict = evaluate(table, chain, &packet, &passage, &observer)
     if table == .filter || verdict.kind != .accept {
       passage.outcome.reason =
@@ -370,7 +379,7 @@ extension Firewall {
   }
 
   /// Where routes say nothing: of exactly two interfaces, the other one.
-  private func otherInterface(_ passage: Passage) -> InterfaceID? {
+  private func otherInterface(_ passage: borrowing Passage) -> InterfaceID? {
     guard !host.routing.knows(passage.headers.family), passage.arrival.interface != .none,
       forwardingPair.contains(passage.arrival.interface)
     else { return nil }

@@ -365,7 +365,7 @@ extension Firewall {
 
   /// What the host calls itself to the sender: the address it was reached by, else its own on the way
   /// back.
-  private func recordedAddress(_ way: InputRoute, _ passage: Passage) -> IPAddress? {
+  private func recordedAddress(_ way: InputRoute, _ passage: borrowing Passage) -> IPAddress? {
     if case .deliver(.local) = way { return passage.headers.destination }
     let source = passage.headers.source
     if let back = wayBack(passage), let address = ownAddress(back, toward: source, .ipv4) {

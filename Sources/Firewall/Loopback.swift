@@ -36,9 +36,7 @@ extension Firewall {
     else { return end(&packet, &passage, &sink, &observer) }
     // It came with its route; only another destination needs another.
     if passage.headers.destination != destination {
-      let way = host.routeInput(
-        source: passage.headers.source, destination: passage.headers.destination,
-        family: passage.headers.family, interface: index(passage.arrival.interface))
+      let way = routeInput(passage)
       guard case .deliver = way else {
         passage.outcome.reason = .routing(.martianDestination)
         return end(&packet, &passage, &sink, &observer)
@@ -56,13 +54,13 @@ extension Firewall {
 extension Firewall {
   /// A reset leaves its checksum to the hardware. Where no hardware comes, over the loopback and in
   /// what quotes it, the field holds the sum over the pseudo-header alone.
-  func leaveChecksum(_ packet: inout PacketBuffer, _ passage: Passage) {
+  func leaveChecksum(_ packet: inout PacketBuffer, _ passage: borrowing Passage) {
     guard passage.isAnswer, let sum = checksumLeft(passage) else { return }
     packet.store16(sum, at: passage.headers.transportOffset + TCPField.checksum)
   }
 
   /// Whether a packet that came over the loopback has such a checksum, which counts as right.
-  func hasChecksumLeft(_ bytes: RawSpan, _ passage: Passage) -> Bool {
+  func hasChecksumLeft(_ bytes: RawSpan, _ passage: borrowing Passage) -> Bool {
     if passage.isAnswer { return true }
     guard passage.isForHost, index(passage.arrival.interface) == host.loopback,
       let sum = checksumLeft(passage)
@@ -71,7 +69,7 @@ extension Firewall {
   }
 
   /// For a whole TCP header.
-  private func checksumLeft(_ passage: Passage) -> UInt16? {
+  private func checksumLeft(_ passage: borrowing Passage) -> UInt16? {
     let headers = passage.headers
     // The kernel sums up those of IPv6 itself.
     guard headers.family == .ipv4 else { return nil }

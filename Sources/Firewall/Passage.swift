@@ -21,6 +21,9 @@ public struct Arrival: Sendable, BitwiseCopyable {
   public var socketGroupID: UInt32?
   /// Part of the packet is not as it was on the wire, so its checksums say nothing.
   public var isFilledUp = false
+  /// The packet will be cut into segments when it leaves, as the sender's or the card's offload would
+  /// have it: bytes of layer 3 of the longest. 0: it leaves as it is.
+  public var longestSegment = 0
   /// What the caller knows the packet by: told again when something comes of it later.
   public var number: Int32 = 0
 
@@ -36,7 +39,8 @@ public struct Arrival: Sendable, BitwiseCopyable {
   }
 }
 
-struct Passage {
+struct Passage: ~Copyable {
+  private let inPlace = InPlace()
   var headers: PacketHeaders
   var context: MatchContext
   var tracking = Tracking()
@@ -58,8 +62,10 @@ struct Passage {
   var route = RouteResult(type: .unicast, interface: nil)
   /// The way out after NAT in OUTPUT, of a packet that it sends elsewhere.
   var newRoute: RouteResult?
-  /// Of a packet put together from fragments: how it may leave again.
-  var reassembled: ReassembledInfo?
+  /// Not longer than this, the packet leaves as it is; 0: not known yet.
+  var longestWhole = 0
+  /// Put together from fragments: the firewall's `reassembled` says how it may leave again.
+  var isReassembled = false
   /// Of an IPv4 packet with options: what was found in them.
   var options = IPv4Options()
 

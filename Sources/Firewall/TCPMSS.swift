@@ -19,7 +19,7 @@ extension Firewall {
       return true
     }
     // The kernel makes the packet contiguous, and no longer knows what fragments it came in.
-    passage.reassembled?.sizes.forget()
+    if passage.isReassembled { reassembled.sizes.forget() }
     if clamps {
       guard let mtu = pathMTU(passage) else { return true }
       let least = (headers.family == .ipv4 ? IPv4Field.minimumLength : IPv6Field.length) + 20
@@ -99,7 +99,7 @@ extension Firewall {
   }
 
   /// The lower of the MTU of the way on and that of the way back; nil where neither is known.
-  private func pathMTU(_ passage: Passage) -> Int? {
+  private func pathMTU(_ passage: borrowing Passage) -> Int? {
     let back = host.routing.lookup(passage.headers.source, passage.headers.family)
     let onward = routeMTU(passage.route)
     guard let back, let backward = routeMTU(back) else { return onward }

@@ -7,6 +7,7 @@ import Wire
 
 extension Firewall {
   /// The half of NAT that sits at this hook.
+  @inline(__always)
   mutating func translate<Observer: FirewallObserver & ~Copyable>(
     _ kind: NATKind, _ chain: BuiltInChain, _ packet: inout PacketBuffer,
     _ passage: inout Passage, _ observer: inout Observer
@@ -15,6 +16,13 @@ extension Firewall {
     guard hasTable(.nat, passage.headers.family), !passage.tracking.connection.isNone else {
       return .on
     }
+    return applyNAT(kind, chain, &packet, &passage, &observer)
+  }
+
+  private mutating func applyNAT<Observer: FirewallObserver & ~Copyable>(
+    _ kind: NATKind, _ chain: BuiltInChain, _ packet: inout PacketBuffer,
+    _ passage: inout Passage, _ observer: inout Observer
+  ) -> Step {
     if passage.isICMPError { return translateError(kind, chain, &packet, &passage) }
     let connection = passage.tracking.connection
     let status = tracker.status(connection)
@@ -120,7 +128,7 @@ extension Firewall {
     return .on
   }
 
-  private func natRange(_ number: Int32, _ passage: Passage) -> NATRange {
+  private func natRange(_ number: Int32, _ passage: borrowing Passage) -> NATRange {
     passage.headers.family == .ipv4
       ? ipv4Rules.ranges[Int(number)] : ipv6Rules.ranges[Int(number)]
   }
@@ -137,7 +145,7 @@ extension Firewall {
     return .on
   }
 
-  private func masqueradeAddress(_ passage: Passage) -> IPAddress? {
+  private func masqueradeAddress(_ passage: borrowing Passage) -> IPAddress? {
     guard let out = index(passage.context.outInterface) else { return nil }
     return host.sourceAddress(
       passage.headers.family, through: out,
@@ -147,7 +155,7 @@ extension Firewall {
 
   /// REDIRECT's aim: the in interface's first address, in IPv6 the first that is good for as far as the
   /// packet's destination; for the host's own packets the loopback.
-  private func redirectAddress(_ passage: Passage, _ chain: BuiltInChain) -> IPAddress? {
+  private func redirectAddress(_ passage: borrowing Passage, _ chain: BuiltInChain) -> IPAddress? {
     let family = passage.headers.family
     if chain == .output {
       return family == .ipv4

@@ -136,7 +136,7 @@ extension Firewall {
   }
 
   /// Remembers the way of a packet that has just gone it, where the next may go the same.
-  mutating func rememberWay(_ passage: Passage, _ bytes: RawSpan) {
+  mutating func rememberWay(_ passage: borrowing Passage, _ bytes: RawSpan) {
     guard passage.plain.isPlain, passage.outcome.verdict == .accept,
       passage.tracking.state == .established,
       passage.tracking.reason == nil, !passage.context.heedsPacket,

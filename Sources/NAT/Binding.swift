@@ -30,6 +30,7 @@ extension ConnectionTracker {
     if chosen != current, let reply = chosen.inverted {
       setReply(connection, reply)
       addStatus(connection, kind == .source ? .sourceNAT : .destinationNAT)
+      if kind == .source { guessBinding(chosen.source, chosen.family) }
     }
     if kind == .source { fileBySource(connection) }
     addStatus(connection, kind == .source ? .sourceNATDone : .destinationNATDone)

@@ -158,10 +158,16 @@ extension InternetChecksum {
     switch (headers.transportProtocol, headers.family) {
     case (IPProtocolNumber.tcp, _):
       guard length >= TCPField.minimumLength else { return false }
+      if start == (headers.family == .ipv4 ? IPv4Field.minimumLength : IPv6Field.length) {
+        return addsUp(bytes, at: start, end: end, IPProtocolNumber.tcp, headers.family)
+      }
       return addsUp(bytes, headers, IPProtocolNumber.tcp, length: length, covered: length)
     case (IPProtocolNumber.udp, _):
       guard length >= UDPField.headerLength else { return false }
       if bytes.uint16(at: start &+ UDPField.checksum) == 0 { return true }
+      if start == (headers.family == .ipv4 ? IPv4Field.minimumLength : IPv6Field.length) {
+        return addsUp(bytes, at: start, end: end, IPProtocolNumber.udp, headers.family)
+      }
       return addsUp(bytes, headers, IPProtocolNumber.udp, length: length, covered: length)
     case (IPProtocolNumber.udpLite, _):
       guard length >= UDPField.headerLength,

@@ -128,6 +128,21 @@ extension PacketHeaders {
     return nil
   }
 
+  /// What `decode` finds of an IPv4 packet that is known to be right, whole and without options.
+  @inlinable @inline(__always)
+  public mutating func readPlainIPv4(_ bytes: RawSpan) {
+    source = IPAddress(ipv4: bytes.uint32(at: IPv4Field.source))
+    destination = IPAddress(ipv4: bytes.uint32(at: IPv4Field.destination))
+    storedTransportOffset = Int32(IPv4Field.minimumLength)
+    storedEnd = Int32(bytes.uint16(at: IPv4Field.totalLength))
+    identification = UInt32(bytes.uint16(at: IPv4Field.identification))
+    fragmentWord = bytes.uint16(at: IPv4Field.fragment)
+    storedNetworkHeaderLength = UInt8(IPv4Field.minimumLength)
+    transportProtocol = bytes.uint8(at: IPv4Field.transportProtocol)
+    trafficClass = bytes.uint8(at: IPv4Field.trafficClass)
+    hopLimit = bytes.uint8(at: IPv4Field.timeToLive)
+  }
+
   @inlinable
   static func decodeIPv4(_ bytes: RawSpan, into headers: inout PacketHeaders) -> IPDrop? {
     let available = bytes.byteCount

@@ -20,21 +20,21 @@ public enum Fragmentation {
   ///
   /// - Parameters:
   ///   - headers: as decoded from the packet.
-  ///   - reassembled: as `Reassembler` gave it, when the packet came in fragments.
+  ///   - longestFragment: `ReassembledInfo.maxFragmentSize`, when the packet came in fragments.
   public static func way(
-    headers: PacketHeaders, mtu: Int, reassembled: ReassembledInfo?
+    headers: PacketHeaders, mtu: Int, longestFragment: Int?
   ) -> Way {
     let length = headers.end
     switch headers.family {
     case .ipv4:
-      guard length > mtu || reassembled != nil else { return .whole }
+      guard length > mtu || longestFragment != nil else { return .whole }
       guard headers.dontFragment else { return .pieces }
-      guard let reassembled, reassembled.maxFragmentSize <= mtu else { return .tooBig }
+      guard let longestFragment, longestFragment <= mtu else { return .tooBig }
       return .pieces
     case .ipv6:
-      guard let reassembled else { return length > mtu ? .tooBig : .whole }
-      guard length > Swift.min(mtu, reassembled.maxFragmentSize) else { return .whole }
-      return reassembled.maxFragmentSize > mtu ? .tooBig : .pieces
+      guard let longestFragment else { return length > mtu ? .tooBig : .whole }
+      guard length > Swift.min(mtu, longestFragment) else { return .whole }
+      return longestFragment > mtu ? .tooBig : .pieces
     }
   }
 

@@ -119,6 +119,18 @@ public struct PacketBuffer: ~Copyable {
     used = count
   }
 
+  /// Lets `body` write new contents from the first byte on, as a system call does: it gets all of the
+  /// capacity, and says how many bytes it wrote; less than none leaves the buffer empty.
+  /// - Returns: what `body` said.
+  @inlinable
+  public mutating func fill(_ body: (UnsafeMutableRawBufferPointer) -> Int) -> Int {
+    // `capacity` bytes were allocated, and are lent for the time of the call.
+    let result = unsafe body(UnsafeMutableRawBufferPointer(start: storage, count: capacity))
+    precondition(result <= capacity)
+    used = Swift.max(result, 0)
+    return result
+  }
+
   /// Forgets the contents.
   @inlinable
   public mutating func removeAll() {

@@ -114,7 +114,8 @@ func leave(
   _ bytes: [UInt8], mtu: Int, _ reassembled: ReassembledInfo? = nil
 ) -> (way: Fragmentation.Way, packets: [[UInt8]]) {
   let headers = headersOf(bytes)
-  let way = Fragmentation.way(headers: headers, mtu: mtu, reassembled: reassembled)
+  let way = Fragmentation.way(
+    headers: headers, mtu: mtu, longestFragment: reassembled?.maxFragmentSize)
   guard way == .pieces else { return (way, []) }
   var scratch = PacketBuffer()
   var packets: [[UInt8]] = []

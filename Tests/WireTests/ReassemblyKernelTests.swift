@@ -120,7 +120,7 @@ struct FragmentRouter: ~Copyable {
   private mutating func forward(
     _ headers: PacketHeaders, _ info: ReassembledInfo?
   ) -> (StepResult, [[UInt8]]) {
-    let way = Fragmentation.way(headers: headers, mtu: mtu, reassembled: info)
+    let way = Fragmentation.way(headers: headers, mtu: mtu, longestFragment: info?.maxFragmentSize)
     if way == .tooBig { return (.tooBig, [packet.bytes.slice(0..<headers.end).array]) }
     packet.decrementHopLimit(headers)
     var output: [[UInt8]] = []

@@ -62,7 +62,7 @@ private struct FragmentStorm: ~Copyable {
     let mtu = below(8) == 0 ? below(100) : 68 + below(1500)
     var count = 0
     var valid = true
-    let way = Fragmentation.way(headers: headers, mtu: mtu, reassembled: info)
+    let way = Fragmentation.way(headers: headers, mtu: mtu, longestFragment: info?.maxFragmentSize)
     Fragmentation.split(
       packet, headers: headers, mtu: mtu, reassembled: info, identification: 7,
       into: &scratch

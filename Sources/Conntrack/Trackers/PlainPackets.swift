@@ -10,7 +10,8 @@ extension ConnectionTracker {
   /// - Complexity: O(1) expected.
   @inline(__always)
   public mutating func findPlain(_ bytes: RawSpan, _ packet: inout PlainPacket) -> Bool {
-    isPlain(bytes, packet) || (packet.isPlain && findFurther(bytes, &packet))
+    isPlain(bytes, packet)
+      || (packet.isPlain && !packet.isUnknown && findFurther(bytes, &packet))
   }
 
   /// What `fetch` found was another with the same tag, or nothing: looks on.

@@ -53,6 +53,31 @@ extension ConnectionTracker {
     return nil
   }
 
+  /// A connection that begins with a SYN, as nearly all do: what `beginTCP` and `trackTCP` together make
+  /// of it, written at once.
+  @inline(__always)
+  mutating func openTCP(
+    _ record: Int, _ segment: TCPHeader, _ bytes: RawSpan, _ headers: PacketHeaders
+  ) {
+    var sender = TCPPeer()
+    sender.end = sequenceEnd(segment, headers)
+    sender.maxEnd = sender.end
+    sender.maxWindow = max(UInt32(segment.window), 1)
+    if segment.headerLength > TCPField.minimumLength {
+      readOptions(&sender, segment, bytes, headers)
+    }
+    table.records[record].tcp.peers.0 = sender
+    // The other end may send what the window of the SYN allows; a closed one still takes a probe.
+    table.records[record].tcp.peers.1.maxEnd = sender.maxWindow
+    table.records[record].tcp.lastSegment = .syn
+    table.records[record].tcp.state = .synSent
+    note(record, .protocolState)
+    // The window of the last segment counts as closed, since only an ACK sets it.
+    let usual = stateTimeout(record, .synSent)
+    let timeout = min(usual, timeout(record) { $0.tcpTimeoutMaxRetransmissions })
+    refresh(record, .original, timeout, bytes: headers.end)
+  }
+
   /// One segment of a connection, which may be the one that began it.
   mutating func trackTCP(
     _ record: Int, _ direction: Direction, _ segment: TCPHeader, _ bytes: RawSpan,

@@ -84,6 +84,7 @@ extension HostConfiguration {
   ///
   /// Behaviour is that of a 6.x kernel without policy routing and multicast routing, asked by
   /// experiment. What the kernel refuses before PREROUTING (`Wire.IPDrop`) is not asked again.
+  @inline(__always)
   public func routeInput(
     source: IPAddress, destination: IPAddress, family: AddressFamily, interface: Int?,
     flowHash: UInt32 = 0
@@ -94,15 +95,17 @@ extension HostConfiguration {
     }
   }
 
+  @inline(__always)
   private func settings(_ interface: Int?) -> InterfaceSettings {
     // Where the interface is unknown, any other stands for it: with sysctls for all alike, as is
     // usual, they have the same.
-    (interface.map { interfaces[$0] } ?? interfaces.first { !$0.isLoopback })?.settings
-      ?? unnamedSettings
+    if let interface { return interfaces[interface].settings }
+    return interfaces.first { !$0.isLoopback }?.settings ?? unnamedSettings
   }
 
   // MARK: - IPv4
 
+  @inline(__always)
   private func routeIPv4Input(
     _ source: IPAddress, _ destination: IPAddress, _ interface: Int?, _ flowHash: UInt32
   ) -> InputRoute {
@@ -144,6 +147,7 @@ extension HostConfiguration {
     return refusal(route, .ipv4)
   }
 
+  @inline(__always)
   private func deliver(
     _ type: RouteType, _ source: IPAddress, _ interface: Int?, _ settings: InterfaceSettings
   ) -> InputRoute {
@@ -154,26 +158,27 @@ extension HostConfiguration {
   /// What the reverse path check holds against a source (`rp_filter`, `accept_local`).
   ///
   /// - Parameter out: where the packet is to leave, if it is to be forwarded.
+  @inline(__always)
   private func sourceProblem(
     _ source: IPAddress, _ interface: Int?, _ settings: InterfaceSettings, out: Int?
   ) -> InputRouteDrop? {
     guard let interface, !interfaces[interface].isLoopback else { return nil }
-    let back = routing.lookup(source, .ipv4)
+    let back = routing.type(of: source, .ipv4)
     let filters = settings.reversePathFilter != .off && routing.knowsIPv4
     // Without a filter the kernel only looks whether the source is an address of an interface; it asks
     // the routes where they know of more, or where a redirect might be due.
     let asksRoutes =
       filters || hasOtherLocalRoutes || (out == interface && settings.sendsRedirects)
-    if back?.type == .local {
+    if back == .local {
       if settings.acceptsLocal {
         let isHere = settings.reversePathFilter != .strict || !routing.knowsIPv4
         return isHere || routing.reaches(source, .ipv4, through: interface) ? nil : .reversePath
       }
       return asksRoutes || hasAddress(source) ? .ownSource : nil
     }
-    if asksRoutes, back?.type == .broadcast { return .martianSource }
+    if asksRoutes, back == .broadcast { return .martianSource }
     if !filters { return nil }
-    guard let back, back.type == .unicast else { return .reversePath }
+    guard back == .unicast else { return .reversePath }
     if settings.reversePathFilter == .loose { return nil }
     return routing.reaches(source, .ipv4, through: interface) ? nil : .reversePath
   }
@@ -292,5 +297,15 @@ extension HostConfiguration {
     case .unicast, .local, .broadcast, .anycast, .multicast, .throwToNextTable:
       return .drop(.martianDestination)
     }
+  }
+}
+
+extension Firewall {
+  /// The same of the firewall's host, worked on in place: a method of the host itself would get a copy.
+  @inline(never)
+  mutating func routeInput(_ passage: borrowing Passage) -> InputRoute {
+    host.routeInput(
+      source: passage.headers.source, destination: passage.headers.destination,
+      family: passage.headers.family, interface: index(passage.arrival.interface))
   }
 }

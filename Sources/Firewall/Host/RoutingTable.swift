@@ -66,6 +66,8 @@ public struct RoutingTable: Sendable {
   private let firstRange4: [Int32]
   /// For each route, what a lookup gives if its first way is taken.
   private let firstResults: [RouteResult]
+  /// For each route, its type.
+  private let types: [RouteType]
   /// Places of the IPv6 routes that may hold for link-local addresses.
   private let linkLocalRoutes: [Int32]
   private let hasMultipath: Bool
@@ -101,6 +103,7 @@ public struct RoutingTable: Sendable {
     starts6 = ranges6.starts
     answers6 = ranges6.answers
     firstRange4 = RoutingTable.firstRanges(starts4)
+    types = all.map(\.type)
     firstResults = all.map {
       RoutingTable.result($0, $0.hops.first ?? RouteHop(interface: nil))
     }
@@ -124,6 +127,7 @@ public struct RoutingTable: Sendable {
   /// Of a multipath route, `flowHash` picks the way in proportion to the weights; 0 gives the
   /// first. The kernel hashes addresses with a secret of its own, so which way it takes cannot be
   /// known: Weir takes one of the same set.
+  @inline(__always)
   public func lookup(
     _ destination: IPAddress, _ family: AddressFamily, flowHash: UInt32 = 0
   ) -> RouteResult? {
@@ -133,6 +137,13 @@ public struct RoutingTable: Sendable {
       return RoutingTable.result(of: routes[Int(answer)], flowHash: flowHash)
     }
     return firstResults.span[Int(answer)]
+  }
+
+  /// The type of the route to `destination`, or nil where there is none.
+  @inline(__always)
+  func type(of destination: IPAddress, _ family: AddressFamily) -> RouteType? {
+    let answer = answer(destination, family)
+    return answer == RoutingTable.none ? nil : types.span[Int(answer)]
   }
 
   /// The route for `destination`, by its place in `routes`, or `none`.

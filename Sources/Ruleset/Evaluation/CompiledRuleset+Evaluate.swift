@@ -19,14 +19,16 @@ extension CompiledRuleset {
     let entry = entries[Int(table.rawValue) &* 5 &+ Int(chain.rawValue)]
     guard entry >= 0 else { return RuleVerdict(.accept, rule: .none) }
     if Observer.isActive { observer.entered(chain: entry) }
+    let inClass = patterns.interfaceClass(context.inInterface)
+    let outClass = patterns.interfaceClass(context.outInterface)
     var depth = 0
     var form: PacketForm?
     var candidates = Candidates()
-    var index = firstRule(entry, context, &form, &candidates, Observer.self)
+    var index = firstRule(entry, &context, &form, &candidates, Observer.self)
     // Every rule is asked at most once on each way to it, and ways do not loop: the compiler has
     // checked both.
     while true {
-      let outcome = compare(index, with: &context, now: now)
+      let outcome = compare(index, with: &context, inClass, outClass, now: now)
       if outcome != .matches {
         if Observer.isActive { observer.asked(reference(index), matched: false) }
         if outcome == .malformed {
@@ -65,7 +67,7 @@ extension CompiledRuleset {
         }
         let aim = Int32(bitPattern: action.a)
         if Observer.isActive { observer.entered(chain: aim) }
-        index = firstRule(aim, context, &form, &candidates, Observer.self)
+        index = firstRule(aim, &context, &form, &candidates, Observer.self)
       case .returnFromChain:
         if depth == 0 {
           // RETURN in the built-in chain, or in a chain gone to from it: its policy.
@@ -93,12 +95,12 @@ extension CompiledRuleset {
   /// The first rule to ask of a chain: by its index, where it has one.
   @inlinable @inline(__always)
   func firstRule<Observer: RuleObserver & ~Copyable>(
-    _ chain: Int32, _ context: borrowing MatchContext, _ form: inout PacketForm?,
+    _ chain: Int32, _ context: inout MatchContext, _ form: inout PacketForm?,
     _ candidates: inout Candidates, _: Observer.Type
   ) -> Int {
     let index = chains[Int(chain)].index
     if !Observer.hearsEveryRule && index >= 0 {
-      return firstRule(index: Int(index), chain, context, &form, &candidates)
+      return firstRule(index: Int(index), chain, &context, &form, &candidates)
     }
     candidates.count = 0
     return Int(chains[Int(chain)].first)
@@ -106,14 +108,14 @@ extension CompiledRuleset {
 
   @usableFromInline
   func firstRule(
-    index: Int, _ chain: Int32, _ context: borrowing MatchContext, _ form: inout PacketForm?,
+    index: Int, _ chain: Int32, _ context: inout MatchContext, _ form: inout PacketForm?,
     _ candidates: inout Candidates
   ) -> Int {
     let known: PacketForm
     if let form {
       known = form
     } else {
-      known = readKeys(context)
+      known = readKeys(&context)
       form = known
     }
     if known == .fragment {
@@ -149,7 +151,8 @@ extension CompiledRuleset {
 
   @inlinable @inline(__always)
   mutating func compare(
-    _ index: Int, with context: inout MatchContext, now: Int64
+    _ index: Int, with context: inout MatchContext, _ inClass: UInt32, _ outClass: UInt32,
+    now: Int64
   ) -> RuleOutcome {
     let flags = rules[index].flags
     let source = context.source.differs(
@@ -173,13 +176,13 @@ extension CompiledRuleset {
     }
     let inPattern = rules[index].inPattern
     if inPattern >= 0,
-      patterns.matches(context.inInterface, pattern: inPattern) == flags.contains(.inInverted)
+      patterns.matches(inClass, pattern: inPattern) == flags.contains(.inInverted)
     {
       return .differs
     }
     let outPattern = rules[index].outPattern
     if outPattern >= 0,
-      patterns.matches(context.outInterface, pattern: outPattern) == flags.contains(.outInverted)
+      patterns.matches(outClass, pattern: outPattern) == flags.contains(.outInverted)
     {
       return .differs
     }
@@ -211,7 +214,7 @@ extension IPAddress {
 }
 
 extension MatchContext {
-  func isPresent(_ field: PacketField) -> Bool {
+  mutating func isPresent(_ field: PacketField) -> Bool {
     switch field {
     case .userID: socketUserID != nil
     case .groupID: socketGroupID != nil

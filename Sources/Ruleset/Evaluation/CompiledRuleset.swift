@@ -29,6 +29,7 @@ public struct CompiledRuleset: ~Copyable, Sendable {
     @inlinable public static var masterHelper: Self { .init(rawValue: 1 << 9) }
   }
 
+  private let inPlace = InPlace()
   public let family: AddressFamily
   public let uses: Uses
   /// What NAT verdicts point into.
@@ -47,6 +48,8 @@ public struct CompiledRuleset: ~Copyable, Sendable {
   @usableFromInline let chains: FlatArray<CompiledChain>
   /// The chain number of `[table * 5 + built-in chain]`, -1 where there is none.
   @usableFromInline let entries: InlineArray<25, Int32>
+  /// The same as a bit for each that is there.
+  @usableFromInline let existing: UInt32
 
   @usableFromInline let counters: FlatArray<RuleCounters>
   @usableFromInline let state: MatchState
@@ -99,6 +102,9 @@ public struct CompiledRuleset: ~Copyable, Sendable {
     portSpans = FlatArray(compiler.portSpans)
     chains = FlatArray(compiler.chains)
     entries = compiler.entries
+    var existing: UInt32 = 0
+    for entry in 0..<25 where entries[entry] >= 0 { existing |= 1 << UInt32(entry) }
+    self.existing = existing
     counters = FlatArray(compiler.counters)
     state = MatchState(compiler)
     // A way through chains that do not loop is at most as deep as there are chains.
@@ -112,14 +118,13 @@ public struct CompiledRuleset: ~Copyable, Sendable {
   /// Whether the table exists: without a nat table no connection is asked for a binding.
   @inlinable @inline(__always)
   public func hasTable(_ table: TableName) -> Bool {
-    for chain in 0..<5 where entries[Int(table.rawValue) &* 5 &+ chain] >= 0 { return true }
-    return false
+    (existing >> (UInt32(table.rawValue) &* 5)) & 0x1f != 0
   }
 
   /// Whether the table has the built-in chain, so that `evaluate` would ask anything.
   @inlinable @inline(__always)
   public func hasChain(_ table: TableName, _ chain: BuiltInChain) -> Bool {
-    entries[Int(table.rawValue) &* 5 &+ Int(chain.rawValue)] >= 0
+    (existing >> (UInt32(table.rawValue) &* 5 &+ UInt32(chain.rawValue))) & 1 != 0
   }
 
   /// What tracking is to do with a packet by the CT rule it met; `context.trackingOptions` must be

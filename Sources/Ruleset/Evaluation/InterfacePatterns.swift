@@ -87,9 +87,10 @@ struct InterfacePatterns: ~Copyable, Sendable {
     return classes[row > 0 && row < classes.count ? row : 0]
   }
 
-  @inlinable func matches(_ interface: InterfaceID, pattern: Int32) -> Bool {
+  /// Whether a class of interfaces fits a pattern.
+  @inlinable @inline(__always)
+  func matches(_ number: UInt32, pattern: Int32) -> Bool {
     let span = spans[Int(pattern)]
-    let number = interfaceClass(interface)
     return number >= span.low && number <= span.high
   }
 }

@@ -36,13 +36,15 @@ enum RuleTests {
           address >= IPAddress(high: tests[index].a, low: tests[index].b)
           && address <= IPAddress(high: tests[index].c, low: tests[index].d)
       case .ports:
-        isHeld = isPort(context.value(tests[index].field), in: ports, tests[index])
+        isHeld = isPort(
+          context.value(tests[index].field), in: ports, tests[index].a, tests[index].b)
       case .eitherPort:
         isHeld =
-          isPort(UInt64(context.sourcePort), in: ports, tests[index])
-          || isPort(UInt64(context.destinationPort), in: ports, tests[index])
+          isPort(UInt64(context.sourcePort), in: ports, tests[index].a, tests[index].b)
+          || isPort(UInt64(context.destinationPort), in: ports, tests[index].a, tests[index].b)
       case .header:
-        let outcome = header(tests[index], context.fragmentOffset, context.transportAvailable)
+        let outcome = header(
+          tests[index].a, tests[index].b, context.fragmentOffset, context.transportAvailable)
         if outcome != .matches { return outcome }
         index &+= 1
         continue
@@ -72,19 +74,19 @@ enum RuleTests {
   }
 
   private static func header(
-    _ test: RuleTest, _ fragmentOffset: UInt16, _ available: UInt32
+    _ needed: UInt64, _ form: UInt64, _ fragmentOffset: UInt16, _ available: UInt32
   ) -> RuleOutcome {
     if fragmentOffset != 0 {
-      return test.b == 1 && fragmentOffset == 1 ? .malformed : .differs
+      return form == 1 && fragmentOffset == 1 ? .malformed : .differs
     }
-    if UInt64(available) < test.a { return test.b == 2 ? .differs : .malformed }
+    if UInt64(available) < needed { return form == 2 ? .differs : .malformed }
     return .matches
   }
 
   private static func isPort(
-    _ port: UInt64, in ports: borrowing FlatArray<PortSpan>, _ test: RuleTest
+    _ port: UInt64, in ports: borrowing FlatArray<PortSpan>, _ first: UInt64, _ count: UInt64
   ) -> Bool {
-    for index in Int(test.a)..<Int(test.a &+ test.b)
+    for index in Int(first)..<Int(first &+ count)
     where port >= UInt64(ports[index].low) && port <= UInt64(ports[index].high) {
       return true
     }

@@ -36,7 +36,7 @@ enum PacketForm: UInt8, BitwiseCopyable, Sendable {
 extension CompiledRuleset {
   /// Writes the packet's keys, for `ChainIndex.find`, into `keys`.
   @usableFromInline
-  func readKeys(_ context: borrowing MatchContext) -> PacketForm {
+  func readKeys(_ context: inout MatchContext) -> PacketForm {
     guard context.fragmentOffset == 0 else { return .fragment }
     if family == .ipv6 {
       keys[0] = UInt32(truncatingIfNeeded: context.source.high >> 32)

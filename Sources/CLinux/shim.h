@@ -1,0 +1,57 @@
+// What Linux has and Swift's view of the C library leaves out: calls behind _GNU_SOURCE, the packet and
+// TUN interfaces, and the loads and stores that a ring shared with the kernel needs. For the gateway.
+#ifndef WEIR_LINUX_H
+#define WEIR_LINUX_H
+
+#if defined(__linux__)
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <linux/if_tun.h>
+#include <linux/virtio_net.h>
+#include <stdint.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/// `struct mmsghdr` of sendmmsg(2).
+struct weir_message {
+  struct msghdr header;
+  unsigned int length;
+};
+
+static inline int weir_sendmmsg(int descriptor, struct weir_message *messages, unsigned int count,
+                                int flags) {
+  return (int)syscall(SYS_sendmmsg, descriptor, messages, count, flags);
+}
+
+/// Keeps the calling thread on one processor, below 1024; sched_setaffinity(2).
+static inline int weir_pin_thread(unsigned int processor) {
+  unsigned long mask[1024 / (8 * sizeof(unsigned long))] = {0};
+  if (processor >= 1024) return -1;
+  mask[processor / (8 * sizeof(unsigned long))] |= 1ul << processor % (8 * sizeof(unsigned long));
+  return (int)syscall(SYS_sched_setaffinity, 0, sizeof mask, mask);
+}
+
+/// A word that the kernel writes too: what it wrote before is seen after.
+static inline uint32_t weir_load_acquire(const uint32_t *word) {
+  return __atomic_load_n(word, __ATOMIC_ACQUIRE);
+}
+
+/// The same the other way round: what was written before is seen by the kernel.
+static inline void weir_store_release(uint32_t *word, uint32_t value) {
+  __atomic_store_n(word, value, __ATOMIC_RELEASE);
+}
+
+/// ioctl(2) with a number for its argument.
+static inline int weir_ioctl(int descriptor, unsigned long request, unsigned long value) {
+  return ioctl(descriptor, request, value);
+}
+
+static const unsigned long weir_TUNSETIFF = TUNSETIFF;
+static const unsigned long weir_TUNSETOFFLOAD = TUNSETOFFLOAD;
+#endif
+
+#endif

@@ -1,0 +1,97 @@
+// The ten bytes before a packet that say what its sender left for a network card to do: checksums, and
+// cutting into segments (`struct virtio_net_hdr`, virtio 1.2, 5.1.6). For the TUN and packet ports, whose
+// packets come from this machine's own sockets.
+
+#if os(Linux)
+  import CLinux
+  import Wire
+
+  /// What is left to be done to a packet.
+  struct OffloadHeader {
+    static let length = 10
+
+    var needsChecksum = false
+    /// The kind of segments; `VIRTIO_NET_HDR_GSO_NONE` where it is one packet.
+    var segmentation: UInt8 = 0
+    /// Payload bytes of a segment.
+    var segmentSize: UInt16 = 0
+    /// Where the checksum begins, and where its field is from there; bytes from the frame's first.
+    var checksumStart = 0
+    var checksumOffset = 0
+
+    /// Reads the header at `offset`; its words are in this machine's order.
+    init(_ bytes: RawSpan, at offset: Int) {
+      let flags = bytes.uint8(at: offset)
+      needsChecksum = flags & UInt8(VIRTIO_NET_HDR_F_NEEDS_CSUM) != 0
+      segmentation = bytes.uint8(at: offset + 1) & ~UInt8(VIRTIO_NET_HDR_GSO_ECN)
+      segmentSize = UInt16(bigEndian: bytes.uint16(at: offset + 4).littleEndian)
+      checksumStart = Int(UInt16(bigEndian: bytes.uint16(at: offset + 6).littleEndian))
+      checksumOffset = Int(UInt16(bigEndian: bytes.uint16(at: offset + 8).littleEndian))
+    }
+
+    var isSegmented: Bool { segmentation != UInt8(VIRTIO_NET_HDR_GSO_NONE) && segmentSize > 0 }
+
+    /// Puts the checksum into a packet whose sender left it out. Its field holds the pseudo header's sum.
+    ///
+    /// - Parameter base: what lies before the packet in the frame, bytes.
+    /// - Returns: false where the header points outside of the packet.
+    func complete(_ packet: inout PacketBuffer, base: Int) -> Bool {
+      guard needsChecksum else { return true }
+      let start = checksumStart - base
+      let field = start + checksumOffset
+      guard start >= 0, field + 2 <= packet.count else { return false }
+      let sum = InternetChecksum.sum(packet.bytes, from: start, to: packet.count)
+      // UDP's field may not become 0, which means none; for TCP all ones is the same number.
+      packet.store16(InternetChecksum.udp(InternetChecksum.checksum(sum)), at: field)
+      return true
+    }
+
+    /// Writes the header for a packet that leaves, and makes its checksum what the card expects to find:
+    /// the pseudo header's sum. A packet that is not to be cut needs nothing.
+    ///
+    /// - Parameters:
+    ///   - packet: layer 3, right behind `base` bytes of its frame.
+    /// - Returns: false, and a header that asks for nothing, where it cannot be cut.
+    static func write(
+      _ header: inout MutableRawSpan, for packet: inout MutableRawSpan, segmentSize: UInt16,
+      base: Int
+    ) -> Bool {
+      for place in 0..<length { header.store8(0, at: place) }
+      guard segmentSize > 0 else { return true }
+      var headers = PacketHeaders()
+      let family: AddressFamily = packet.bytes.uint8(at: 0) >> 4 == 4 ? .ipv4 : .ipv6
+      guard PacketHeaders.decodeAgain(packet.bytes, family: family, into: &headers) == nil,
+        headers.transportProtocol == IPProtocolNumber.tcp,
+        headers.end - headers.transportOffset >= TCPField.minimumLength
+      else { return false }
+      let at = headers.transportOffset
+      let transportLength = Int(packet.bytes.uint8(at: at + TCPField.dataOffset) >> 4) * 4
+      let sum = InternetChecksum.pseudoHeader(
+        source: headers.source, destination: headers.destination,
+        transportProtocol: IPProtocolNumber.tcp, length: headers.end - at)
+      packet.store16(InternetChecksum.fold(sum), at: at + TCPField.checksum)
+      header.store8(UInt8(VIRTIO_NET_HDR_F_NEEDS_CSUM), at: 0)
+      let kind = family == .ipv4 ? VIRTIO_NET_HDR_GSO_TCPV4 : VIRTIO_NET_HDR_GSO_TCPV6
+      header.store8(UInt8(kind), at: 1)
+      func store(_ value: Int, at place: Int) {
+        header.storeBytes(of: UInt16(value), toByteOffset: place, as: UInt16.self)
+      }
+      store(base + at + transportLength, at: 2)
+      store(Int(segmentSize), at: 4)
+      store(base + at, at: 6)
+      store(TCPField.checksum, at: 8)
+      return true
+    }
+
+    /// Bytes of layer 3 of the longest segment that a packet will be cut into.
+    static func longestSegment(_ packet: RawSpan, segmentSize: UInt16) -> Int {
+      var headers = PacketHeaders()
+      let family: AddressFamily = packet.uint8(at: 0) >> 4 == 4 ? .ipv4 : .ipv6
+      guard PacketHeaders.decodeAgain(packet, family: family, into: &headers) == nil,
+        headers.end - headers.transportOffset >= TCPField.minimumLength
+      else { return packet.byteCount }
+      let header = Int(packet.uint8(at: headers.transportOffset + TCPField.dataOffset) >> 4) * 4
+      return headers.transportOffset + header + Int(segmentSize)
+    }
+  }
+#endif
