@@ -121,6 +121,7 @@ struct EngineSide: ~Copyable {
     var silent = SilentObserver()
     firewall.advance(to: time, to: &leaving, observer: &silent)
     var answer = Answer()
+    answer.expired = firewall.tracker.takeEvents()
     answer.emissions = emissions(leaving)
     answer.sort()
     return answer

@@ -103,6 +103,11 @@ struct CaseGenerator: Sendable {
       MarksGenerator.make(&$0, $1)
     },
     CaseGenerator(
+      name: "mutants", about: "sound scripts of two ends, with mutations here and there"
+    ) {
+      MutantsGenerator.make(&$0, $1)
+    },
+    CaseGenerator(
       name: "full", about: "a table at its limit: who gives way, who is refused", setsLimits: true
     ) {
       FullTableGenerator.make(&$0, $1)
