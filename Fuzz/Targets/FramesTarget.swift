@@ -30,8 +30,11 @@ struct CheckingSink: PacketSink {
     }
     if !packet.headerChecksumIsRight { broken("a wrong header checksum leaves", packet) }
     // Over the loopback the kernel leaves the checksums of resets open.
-    // Nor does it heed at which place an option stands whose numbers it moves, under FTP's helper.
-    if (arrivedRight == true || isAnswer && interface != loopback) && !mayHaveMovedOptions(packet) {
+    // Nor does it heed at which place an option stands whose numbers it moves, under FTP's helper, or an
+    // MSS that it lowers.
+    if (arrivedRight == true || isAnswer && interface != loopback) && !mayHaveMovedOptions(packet)
+      && !hasMSSAtOddPlace(packet)
+    {
       if packet.transportChecksumIsRight == false {
         broken("a wrong transport checksum leaves", packet)
       }
@@ -48,6 +51,18 @@ struct CheckingSink: PacketSink {
         | UInt16(packet.bytes[layout.transport + $0 + 1])
     }
     return ports.contains(21) && packet.bytes[layout.transport + 12] >> 4 > 5
+  }
+
+  private func hasMSSAtOddPlace(_ packet: Packet) -> Bool {
+    guard let layout = packet.layout, layout.transportProtocol == IPProtocolNumber.tcp,
+      layout.transport + 20 <= layout.end
+    else { return false }
+    let header = packet.bytes[layout.transport..<layout.end]
+    guard header[header.startIndex + 13] & 2 != 0 else { return false }
+    let end = min(layout.end, layout.transport + Int(header[header.startIndex + 12] >> 4) * 4)
+    return stride(from: layout.transport + 21, to: end - 3, by: 2).contains {
+      header[$0] == 2 && header[$0 + 1] == 4
+    }
   }
 
   func broken(_ what: String, _ packet: Packet) -> Never {

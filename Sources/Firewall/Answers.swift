@@ -157,7 +157,7 @@ extension Firewall {
   // MARK: TCP
 
   /// Answers a segment with the reset a closed port would send (RFC 9293 3.10.7.1).
-  private mutating func reset<
+  mutating func reset<
     Sink: PacketSink & ~Copyable, Observer: FirewallObserver & ~Copyable
   >(
     _ packet: borrowing PacketBuffer, _ passage: borrowing Passage, _ sink: inout Sink,
@@ -377,6 +377,8 @@ extension Firewall {
       return true
     case _ where isSpoilt:
       return false
+    case IPProtocolNumber.tcp where passage.hadRightChecksum && isVerifiedByConntrack(passage):
+      return true
     case IPProtocolNumber.tcp, IPProtocolNumber.udp:
       return at >= 0 && InternetChecksum.transportIsValid(bytes, headers: headers)
     default:
@@ -395,8 +397,11 @@ extension Firewall {
     }
   }
 
+  /// Conntrack looks once, when the packet comes in.
   private func isVerifiedByConntrack(_ passage: borrowing Passage) -> Bool {
-    guard passage.context.ctState != .untracked else { return false }
+    guard passage.context.ctState != .untracked, tracker.settings.checksum != 0,
+      passage.context.inInterface != .none
+    else { return false }
     switch passage.headers.transportProtocol {
     case IPProtocolNumber.tcp, IPProtocolNumber.udp, IPProtocolNumber.icmp: return true
     default: return false
@@ -405,7 +410,7 @@ extension Firewall {
 
   // MARK: Headers
 
-  private mutating func takeIdentification() -> UInt16 {
+  mutating func takeIdentification() -> UInt16 {
     nextIdentification &+= 1
     return nextIdentification
   }

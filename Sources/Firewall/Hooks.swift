@@ -278,8 +278,8 @@ extension Firewall {
     // Nobody listens; told to go on then, the packet does.
     case .queue(_, bypass: true): return .on
     case .queue: passage.outcome.verdict = .queue
-    case .sourceNAT, .destinationNAT, .masquerade, .redirect, .netmap:
-      // Only the nat table has these targets, and it is asked by `translate`.
+    case .sourceNAT, .destinationNAT, .masquerade, .redirect, .netmap, .limitMSS:
+      // Only the nat table has these targets, and it is asked by `translate`; TCPMSS is done with.
       return .on
     }
     return .stop
@@ -299,9 +299,17 @@ extension Firewall {
         table: table, chain: chain, context: &passage.context, now: now, observer: &observer)
       : ipv6Rules.evaluate(
         table: table, chain: chain, context: &passage.context, now: now, observer: &observer)
-    if passage.context.limitsMSS && !limitMSS(&packet, &passage) {
-      verdict.kind = .drop
-      verdict.isMalformed = true
+    while case .limitMSS(let limit) = verdict.kind {
+      guard limitMSS(limit, &packet, &passage) else {
+        verdict.kind = .drop
+        verdict.isMalformed = true
+        break
+      }
+      readForRules(packet.bytes, &passage)
+      verdict =
+        family == .ipv4
+        ? ipv4Rules.resume(context: &passage.context, now: now, observer: &observer)
+        : ipv6Rules.resume(context: &passage.context, now: now, observer: &observer)
     }
     observer.decided(table, chain, verdict)
     if passage.context.hasNewConnectionMark {

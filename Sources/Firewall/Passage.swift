@@ -69,6 +69,9 @@ struct Passage: ~Copyable {
   /// Of an IPv4 packet with options: what was found in them.
   var options = IPv4Options()
 
+  /// The checksum was right before TCPMSS made it wrong.
+  var hadRightChecksum = false
+
   init(_ headers: PacketHeaders, _ bytes: RawSpan, _ arrival: Arrival, isOutput: Bool) {
     self.headers = headers
     self.arrival = arrival

@@ -1,30 +1,30 @@
 // What a TCPMSS rule asks for, done to the packet (iptables-extensions(8), TCPMSS): the MSS that a SYN
-// announces is lowered, or announced where it was not. For `evaluate`, right after the rules.
+// announces is lowered, or announced where it was not. For `evaluate`, between two rules.
 
 import Ruleset
 import Wire
 
 extension Firewall {
-  /// Limits the packet's MSS to what the rules said, which is then done with.
+  /// Limits the packet's MSS as a rule said.
   ///
+  /// - Parameter asked: 65535: to what the path's MTU allows.
   /// - Returns: false if the packet must be dropped: its TCP header makes no sense, or the path's MTU
   ///   leaves no room for data.
-  mutating func limitMSS(_ packet: inout PacketBuffer, _ passage: inout Passage) -> Bool {
-    var limit = passage.context.maximumMSS
-    let clamps = passage.context.clampsMSSToPath
-    passage.context.maximumMSS = .max
-    passage.context.clampsMSSToPath = false
+  mutating func limitMSS(
+    _ asked: UInt16, _ packet: inout PacketBuffer, _ passage: inout Passage
+  ) -> Bool {
+    var limit = asked
     let headers = passage.headers
     guard headers.transportProtocol == IPProtocolNumber.tcp, headers.fragmentOffset == 0 else {
       return true
     }
     // The kernel makes the packet contiguous, and no longer knows what fragments it came in.
     if passage.isReassembled { reassembled.sizes.forget() }
-    if clamps {
+    if asked == .max {
       guard let mtu = pathMTU(passage) else { return true }
       let least = (headers.family == .ipv4 ? IPv4Field.minimumLength : IPv6Field.length) + 20
       guard mtu > least else { return false }
-      limit = min(limit, UInt16(clamping: mtu - least))
+      limit = UInt16(clamping: mtu - least)
     }
 
     let at = headers.transportOffset
@@ -35,6 +35,11 @@ extension Firewall {
     if let option = mssOption(packet, from: at + TCPField.minimumLength, to: at + length) {
       let announced = packet.uint16(at: option + 2)
       guard announced > limit else { return true }
+      if !option.isMultiple(of: 2) {
+        passage.hadRightChecksum =
+          passage.hadRightChecksum
+          || InternetChecksum.transportIsValid(packet.bytes, headers: headers)
+      }
       packet.store16(limit, at: option + 2)
       // As the kernel does, also where the option stands at an odd place and the sum comes out wrong.
       updateChecksum(&packet, at + TCPField.checksum, from: announced, to: limit)

@@ -94,7 +94,7 @@ extension Firewall {
     let verdict = evaluate(.nat, chain, &packet, &passage, &observer)
     var range: NATRange?
     switch verdict.kind {
-    case .accept, .queue(_, bypass: true): break
+    case .accept, .queue(_, bypass: true), .limitMSS: break
     case .drop, .reject, .queue:
       passage.outcome.reason = .rule(verdict.rule)
       passage.outcome.verdict = .drop

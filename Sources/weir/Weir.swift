@@ -8,12 +8,27 @@ struct Weir: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "weir",
     abstract: "Linux connection tracking, NAT and stateful firewalling outside the kernel.",
-    subcommands: [ReplayCommand.self, ConntrackCommand.self, BenchCommand.self])
+    subcommands: subcommands)
 
-  static func main() {
+  private static var subcommands: [any ParsableCommand.Type] {
+    let anywhere: [any ParsableCommand.Type] = [
+      ReplayCommand.self, ConntrackCommand.self, BenchCommand.self,
+    ]
+    #if os(Linux)
+      return anywhere + [RunCommand.self]
+    #else
+      return anywhere
+    #endif
+  }
+
+  static func main() async {
     do {
       var command = try parseAsRoot()
-      try command.run()
+      if var waiting = command as? any AsyncParsableCommand {
+        try await waiting.run()
+      } else {
+        try command.run()
+      }
     } catch let failure as Failure {
       StandardError.say(failure.message)
       Foreign.exit(failure.status)

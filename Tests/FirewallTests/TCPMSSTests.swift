@@ -135,4 +135,28 @@ private func leaves(_ lab: FirewallLab, _ packet: Packet) -> String? {
     #expect(lab.lan(client.syn()).text == "DROP NEW/o")
     #expect(lab.lan(client.syn(options: [.mss(1460)])).text == "ACCEPT NEW/o")
   }
+
+  @Test func laterRulesOfTheSameTableSeeTheResult() {
+    let lab = FirewallLab(
+      mangle(
+        "-A FORWARD -p tcp -m tcp --tcp-flags SYN SYN -j TCPMSS --set-mss 500",
+        "-A FORWARD -p tcp -m tcp --tcp-flags SYN SYN -m tcpmss --mss 501:65535 -j DROP",
+        "-A FORWARD -m length --length 45:65535 -j DROP"))
+    #expect(leaves(lab, client.syn(options: [.mss(1460)])) == "020401f4")
+    #expect(leaves(lab, client.syn()) == "020401f4")
+    #expect(lab.lan(client.syn(options: [.raw(hex("01010101"))])).text == "DROP NEW/o")
+  }
+
+  /// At an odd place the kernel's sum comes out wrong, and its REJECT still answers: conntrack has looked
+  /// at the sum before.
+  @Test func atAnOddPlaceAnswersAreSent() {
+    let syn = client.syn(options: [.raw(hex("01020405b4010101"))])
+    let seen = FirewallLab(limited("--set-mss 1200")).lan(syn).left.first?.packet
+    #expect(seen?.transportChecksumIsRight == false)
+    let reject = limited("--set-mss 1200") + filter("-A FORWARD -p tcp -j REJECT")
+    #expect(FirewallLab(reject).lan(syn).left.first?.port == "lan0")
+    let untracked =
+      "*raw\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -j CT --notrack\nCOMMIT\n" + reject
+    #expect(FirewallLab(untracked).lan(syn).left.isEmpty)
+  }
 }

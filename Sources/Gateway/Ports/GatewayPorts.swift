@@ -8,6 +8,8 @@
     public enum Kind: String, Sendable, CaseIterable {
       /// Layer 3; the interface is made if there is none.
       case tun
+      /// Ethernet, as a router.
+      case packet
     }
 
     /// What rules and routes call it.
@@ -64,6 +66,11 @@
         ports.append(
           .tun(
             try TunPort(
+              description.name, device: description.device, interface: interface)))
+      case .packet:
+        ports.append(
+          .packet(
+            try PacketPort(
               description.name, device: description.device, interface: interface)))
       }
     }

@@ -61,40 +61,71 @@
   /// - `reopen` tries to get back an interface that was gone.
   enum Port {
     case tun(TunPort)
+    case packet(PacketPort)
 
     var name: String {
       switch self {
       case .tun(let port): port.name
+      case .packet(let port): port.name
       }
     }
 
     var interface: InterfaceID {
       switch self {
       case .tun(let port): port.interface
+      case .packet(let port): port.interface
       }
     }
 
     var descriptor: Int32 {
       switch self {
       case .tun(let port): port.descriptor
+      case .packet(let port): port.descriptor
       }
     }
 
     var statistics: PortStatistics {
       switch self {
       case .tun(let port): port.statistics
+      case .packet(let port): port.statistics
       }
     }
 
     func receive(into burst: inout PacketBurst, _ long: inout LongPacket, at time: Int64) {
       switch self {
       case .tun(let port): port.receive(into: &burst, &long, at: time)
+      case .packet(let port): port.receive(into: &burst, &long, at: time)
       }
     }
 
     func transmit(_ queue: inout TransmitQueue, at time: Int64) {
       switch self {
       case .tun(let port): port.transmit(&queue)
+      case .packet(let port): port.transmit(&queue, at: time)
+      }
+    }
+
+    /// The host's addresses and routes are these from now on.
+    func hostChanged(_ host: HostConfiguration) {
+      switch self {
+      case .tun: break
+      case .packet(let port): port.hostChanged(host)
+      }
+    }
+
+    /// Every 100 ms or so: what has to be done though no packet comes.
+    func tick(at time: Int64) {
+      switch self {
+      case .tun: break
+      case .packet(let port): port.tick(at: time)
+      }
+    }
+
+    /// Packets whose next hop did not answer.
+    func takeUnreachable() -> [WaitingPacket] {
+      switch self {
+      case .tun: []
+      case .packet(let port): port.takeUnreachable()
       }
     }
   }

@@ -112,7 +112,7 @@
 
     var queues = InlineArray<16, TransmitQueue> { _ in TransmitQueue() }
     /// Packets for the gateway itself.
-    var deliveries = TransmitQueue()
+    private var delivered: TransmitQueue? = TransmitQueue()
     /// By interface number: the port's place plus one; 0: none.
     private let ports = FlatArray<UInt8>(count: HostConfiguration.mostInterfaces)
     /// Of the packet that is under way: what it is to be cut into at the end.
@@ -136,7 +136,24 @@
     }
 
     mutating func deliver(_ bytes: RawSpan, from interface: InterfaceID, isAnswer: Bool) {
-      deliveries.append(bytes, segmentSize: segmentSize, interface: interface)
+      delivered?.append(bytes, interface: interface)
+      hasDeliveries = true
+    }
+
+    /// There are packets for the gateway itself.
+    private(set) var hasDeliveries = false
+
+    /// The packets for the gateway itself so far. Until they are given back, no more are taken.
+    mutating func takeDeliveries() -> TransmitQueue {
+      guard let queue = delivered.take() else {
+        preconditionFailure("deliveries are given back before they are taken again")
+      }
+      return queue
+    }
+
+    mutating func giveBack(_ queue: consuming TransmitQueue) {
+      delivered = consume queue
+      hasDeliveries = false
     }
   }
 #endif

@@ -14,18 +14,25 @@
     private var sink = PortSink()
     private var burst = PacketBurst()
     private var long = LongPacket()
+    /// A packet of the gateway's own.
+    private var own = PacketBuffer()
     private let clock = GatewayClock()
     private var observer = SilentObserver()
     private var subscriptions: [EventSubscription] = []
     private var counters = WorkerStatistics()
 
+    private var nextTick: Int64 = 0
+    private static let tickNanoseconds: Int64 = 100_000_000
     /// How long a worker sleeps at most: connections and fragments time out meanwhile.
     private static let longestSleepMilliseconds: Int32 = 100
 
     init(_ firewall: consuming Firewall, _ ports: [Port]) {
       self.firewall = consume firewall
       self.ports = ports
-      for (place, port) in ports.enumerated() { sink.connect(port.interface, to: place) }
+      for (place, port) in ports.enumerated() {
+        sink.connect(port.interface, to: place)
+        port.hostChanged(self.firewall.host)
+      }
     }
 
     mutating func run(_ worker: Worker, _ mailbox: Mailbox) {
@@ -38,7 +45,15 @@
           isIdle = false
           process()
         }
-        if isIdle { rest() }
+        let now = clock.now
+        if isIdle { rest(now) }
+        if now >= nextTick {
+          for port in ports {
+            port.tick(at: now)
+            answerUnreachable(port)
+          }
+          nextTick = now + WorkerLoop.tickNanoseconds
+        }
         flush()
         tellEvents()
         mailbox.deliver(to: &self)
@@ -66,14 +81,14 @@
         sink.segmentSize = 0
         long.arrival = nil
       }
+      if sink.hasDeliveries { answerDeliveries() }
       for place in ports.indices where sink.queues[place].isCrowded {
         ports[place].transmit(&sink.queues[place], at: clock.now)
       }
     }
 
     /// What is to be done when no packets come: time passes.
-    private mutating func rest() {
-      let now = clock.now
+    private mutating func rest(_ now: Int64) {
       // A call sweeps a few hundred connections at most; many calls keep up with a large table.
       for _ in 0..<64 { firewall.advance(to: now, to: &sink, observer: &observer) }
     }
@@ -82,7 +97,33 @@
       for place in ports.indices where !sink.queues[place].isEmpty {
         ports[place].transmit(&sink.queues[place], at: clock.now)
       }
-      sink.deliveries.removeAll()
+    }
+
+    /// What was sent to the gateway itself: it answers as a host without programs.
+    private mutating func answerDeliveries() {
+      var deliveries = sink.takeDeliveries()
+      for index in 0..<deliveries.count {
+        let entry = deliveries.entry(index)
+        _ = own.assign(deliveries.bytes(entry))
+        let family: AddressFamily = own.uint8(at: 0) >> 4 == 4 ? .ipv4 : .ipv6
+        firewall.answerDelivered(
+          &own,
+          Arrival(
+            interface: entry.interface, family: family,
+            timeNanoseconds: firewall.tracker.now), to: &sink, observer: &observer)
+      }
+      deliveries.removeAll()
+      // What answers an answer to the gateway itself is not answered again.
+      sink.giveBack(deliveries)
+    }
+
+    /// Tells the senders of packets whose next hop does not answer.
+    private mutating func answerUnreachable(_ port: Port) {
+      for packet in port.takeUnreachable() {
+        guard own.assign(packet.bytes.rawSpan), own.count > 0 else { continue }
+        let family: AddressFamily = own.uint8(at: 0) >> 4 == 4 ? .ipv4 : .ipv6
+        firewall.answerUnreachable(own, family, to: &sink, observer: &observer)
+      }
     }
 
     private mutating func count(_ outcome: PacketOutcome) {

@@ -19,12 +19,28 @@ extension CompiledRuleset {
     let entry = entries[Int(table.rawValue) &* 5 &+ Int(chain.rawValue)]
     guard entry >= 0 else { return RuleVerdict(.accept, rule: .none) }
     if Observer.isActive { observer.entered(chain: entry) }
+    var walk = RuleWalk()
+    walk.entry = entry
+    walk.index = firstRule(entry, &context, &walk.form, &walk.candidates, Observer.self)
+    return go(on: walk, &context, now: now, &observer)
+  }
+
+  /// Asks the rules behind the one whose verdict was `limitMSS`, once that is done. Nothing else may
+  /// have been evaluated since.
+  public mutating func resume<Observer: RuleObserver & ~Copyable>(
+    context: inout MatchContext, now: Int64, observer: inout Observer
+  ) -> RuleVerdict {
+    go(on: left, &context, now: now, &observer)
+  }
+
+  @inlinable @inline(__always)
+  mutating func go<Observer: RuleObserver & ~Copyable>(
+    on walk: RuleWalk, _ context: inout MatchContext, now: Int64, _ observer: inout Observer
+  ) -> RuleVerdict {
+    let entry = walk.entry
     let inClass = patterns.interfaceClass(context.inInterface)
     let outClass = patterns.interfaceClass(context.outInterface)
-    var depth = 0
-    var form: PacketForm?
-    var candidates = Candidates()
-    var index = firstRule(entry, &context, &form, &candidates, Observer.self)
+    var (depth, form, candidates, index) = (walk.depth, walk.form, walk.candidates, walk.index)
     // Every rule is asked at most once on each way to it, and ways do not loop: the compiler has
     // checked both.
     while true {
@@ -46,10 +62,16 @@ extension CompiledRuleset {
       if Observer.isActive && !isEnd { observer.asked(reference(index), matched: true) }
       let action = rules[index].action
       switch action.kind {
-      case .none, .setMark, .setConnectionMark, .saveMark, .restoreMark, .doNotTrack, .track,
-        .clampMSS:
+      case .none, .setMark, .setConnectionMark, .saveMark, .restoreMark, .doNotTrack, .track:
         context.apply(action)
         index = rule(after: index, &candidates)
+      case .clampMSS:
+        context.heedsPacket = true
+        let at = reference(index)
+        index = rule(after: index, &candidates)
+        left = RuleWalk(
+          entry: entry, depth: depth, form: form, candidates: candidates, index: index)
+        return RuleVerdict(action.verdict, rule: at)
       case .log:
         context.heedsPacket = true
         observer.logged(reference(index), log: Int(action.a), context: context)
@@ -197,6 +219,29 @@ extension CompiledRuleset {
   }
 }
 
+/// A place in the rules: the rule to be asked next, and what it takes to go on from it. The chains to
+/// come back to are in `CompiledRuleset.stack`.
+@usableFromInline
+struct RuleWalk: BitwiseCopyable, Sendable {
+  @usableFromInline var entry: Int32 = -1
+  @usableFromInline var depth = 0
+  @usableFromInline var form: PacketForm?
+  @usableFromInline var candidates = Candidates()
+  @usableFromInline var index = 0
+
+  @inlinable init() {}
+
+  @inlinable init(
+    entry: Int32, depth: Int, form: PacketForm?, candidates: Candidates, index: Int
+  ) {
+    self.entry = entry
+    self.depth = depth
+    self.form = form
+    self.candidates = candidates
+    self.index = index
+  }
+}
+
 /// How a comparison of one rule with one packet ends.
 @usableFromInline
 enum RuleOutcome: UInt8, BitwiseCopyable, Sendable {
@@ -249,14 +294,6 @@ extension MatchContext {
       heedsPacket = true
       guard ctState == nil, trackingOptions < 0 else { return }
       trackingOptions = Int32(bitPattern: action.a)
-    case .clampMSS:
-      heedsPacket = true
-      if action.a == UInt16.max {
-        clampsMSSToPath = true
-      } else {
-        // A rule only ever lowers what one before has set.
-        maximumMSS = min(maximumMSS, UInt16(truncatingIfNeeded: action.a))
-      }
     default:
       break
     }
@@ -283,6 +320,7 @@ extension RuleAction {
     case .masquerade: .masquerade(range: Int32(bitPattern: a))
     case .redirect: .redirect(range: Int32(bitPattern: a))
     case .netmap: .netmap(range: Int32(bitPattern: a))
+    case .clampMSS: .limitMSS(UInt16(truncatingIfNeeded: a))
     default: .accept
     }
   }

@@ -24,7 +24,7 @@ public struct CompiledRuleset: ~Copyable, Sendable {
     @inlinable public static var socketOwner: Self { .init(rawValue: 1 << 6) }
     /// Some rule sets `MatchContext.trackingOptions`, which tracking must heed.
     @inlinable public static var trackingOptions: Self { .init(rawValue: 1 << 7) }
-    /// Some rule sets `MatchContext.clampMSS`, which the packet must be rewritten by.
+    /// Some rule answers `RuleVerdict.Kind.limitMSS`, and the packet must be rewritten.
     @inlinable public static var clampMSS: Self { .init(rawValue: 1 << 8) }
     @inlinable public static var masterHelper: Self { .init(rawValue: 1 << 9) }
   }
@@ -57,6 +57,8 @@ public struct CompiledRuleset: ~Copyable, Sendable {
   /// Those of chains with an index are inverted: `candidateStack` has the places to go on from.
   @usableFromInline let stack: FlatArray<Int32>
   @usableFromInline let candidateStack: FlatArray<Candidates>
+  /// Where the rules were left to change the packet.
+  @usableFromInline var left = RuleWalk()
   @usableFromInline let indexes: ChainIndexes
   /// By protocol, the bytes a transport header needs for `PacketForm.whole`.
   @usableFromInline let headerBytes: FlatArray<UInt32>

@@ -90,17 +90,9 @@ public struct MatchContext: Sendable, BitwiseCopyable {
   /// Set by CT with other options: the index of the first one in `CompiledRuleset.trackingOptions`,
   /// or -1.
   public var trackingOptions: Int32 = -1
-  /// Set by TCPMSS: the MSS a SYN may at most announce; `.max` where no rule asked.
-  public var maximumMSS = UInt16.max
-  /// Set by TCPMSS: nor may it announce more than the path's MTU allows.
-  public var clampsMSSToPath = false
-
   /// Set by evaluation: a rule was asked, or did something, whose outcome may be another for another
   /// packet of the same connection and direction.
   public var heedsPacket = false
-
-  /// Whether a TCPMSS rule asked for anything.
-  @inlinable public var limitsMSS: Bool { maximumMSS != .max || clampsMSSToPath }
 
   @inlinable public init(
     source: IPAddress, destination: IPAddress, family: AddressFamily, protocolNumber: UInt8,

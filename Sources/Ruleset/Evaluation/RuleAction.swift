@@ -38,7 +38,7 @@ struct RuleAction: BitwiseCopyable, Sendable {
     case doNotTrack
     /// `trackingOptions[a]`.
     case track
-    /// MSS at most `a`; 65535: what the path's MTU allows.
+    /// `RuleVerdict.Kind.limitMSS(a)`.
     case clampMSS
   }
 

@@ -39,6 +39,9 @@ public struct RuleVerdict: Hashable, Sendable, BitwiseCopyable {
     /// NETMAP: bind the end that the hook binds to the same address in another network, from the
     /// range's first to its last address.
     case netmap(range: Int32)
+    /// TCPMSS, which is not the end: the packet's MSS is to be this at most (65535: what the path's
+    /// MTU allows), and then the rules behind this one are asked, by `resume`.
+    case limitMSS(UInt16)
   }
 
   public var kind: Kind

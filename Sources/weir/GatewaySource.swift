@@ -1,0 +1,50 @@
+// Where a gateway's rules, addresses and routes come from, read anew for each reload: everything is checked
+// before any of it is used.
+
+#if os(Linux)
+  import Conntrack
+  import Firewall
+  import Gateway
+  import HostSnapshot
+  import Ruleset
+
+  struct GatewaySource: Sendable {
+    var machine: MachineOptions
+    var ports: [PortDescription]
+    var addresses: [AddressDescription]
+    var routes: [RouteDescription]
+
+    /// What was read: all that a firewall is made of.
+    struct Contents: Sendable {
+      var ruleset: Ruleset
+      var settings: ConntrackSettings
+      var machine: GatewayMachine
+      var connections: [Connection]
+    }
+
+    /// What flags say that does not hang together.
+    func check() throws {
+      if ports.isEmpty { throw Failure.unusable("--port: at least one is needed") }
+      if ports.count > GatewayPorts.most {
+        throw Failure.unusable("--port: at most \(GatewayPorts.most) are possible")
+      }
+      var names: Set<String> = []
+      for port in ports where !names.insert(port.name).inserted {
+        throw Failure.unusable("--port: there are two ports `\(port.name)`")
+      }
+    }
+
+    func read() throws -> Contents {
+      let snapshot = try machine.snapshot()
+      for note in snapshot.notes { StandardError.say("weir: \(note)") }
+      var gateway = GatewayMachine(ports: ports)
+      gateway.addresses = addresses
+      gateway.routes = routes
+      gateway.base = snapshot.configuration
+      gateway.sysctls = snapshot.configuration.sysctls
+      return Contents(
+        ruleset: try machine.ruleset(snapshot), settings: try machine.settings(snapshot),
+        machine: gateway, connections: try machine.connections(snapshot))
+    }
+  }
+#endif

@@ -1,0 +1,85 @@
+// `weir run`: the gateway. Live packets between ports, through the firewall, until it is told to stop.
+
+#if os(Linux)
+  import ArgumentParser
+  import Conntrack
+  import Firewall
+  import Gateway
+  import HostSnapshot
+  import Logging
+  import Ruleset
+  import ServiceLifecycle
+
+  struct RunCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+      commandName: "run", abstract: "Run the firewall between live ports (docs/gateway.md).")
+
+    @Option(
+      help: ArgumentHelp(
+        "A port: NAME is what rules and routes call it, KIND tun or packet. May be repeated.",
+        valueName: "NAME=KIND:DEVICE"))
+    var port: [String]
+
+    @OptionGroup var machine: MachineOptions
+
+    @Option(
+      help: ArgumentHelp(
+        "An address of a port: lan=192.168.1.1/24. May be repeated.", valueName: "PORT=ADDRESS"))
+    var address: [String] = []
+
+    @Option(
+      help: ArgumentHelp(
+        "A route: default=203.0.113.1@wan, 10.0.0.0/8=@lan. May be repeated.",
+        valueName: "NETWORK=GATEWAY@PORT"))
+    var route: [String] = []
+
+    @Option(help: "How many workers share the packets. Only 1 so far: see docs/gateway.md.")
+    var workers = 1
+
+    @Option(help: "text for people, json for programs: one line an event, on standard error.")
+    var logFormat: LogFormat = .text
+
+    enum LogFormat: String, ExpressibleByArgument, CaseIterable {
+      case text
+      case json
+    }
+
+    func run() async throws {
+      if workers != 1 {
+        throw Failure.unusable(
+          "--workers: only 1 is possible: a translated connection's replies cannot be steered to its worker yet"
+        )
+      }
+      let logFormat = logFormat
+      let logger = Logger(label: "weir") { _ in LineLogHandler(isJSON: logFormat == .json) }
+      let gateway = try Gateway(source(), logger)
+      let group = ServiceGroup(
+        configuration: ServiceGroupConfiguration(
+          services: [.init(service: gateway)],
+          gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
+      do {
+        try await group.run()
+      } catch let failure as Failure {
+        throw failure
+      } catch {
+        throw Failure(message: "\(error)", status: 1)
+      }
+    }
+
+    private func source() throws -> GatewaySource {
+      do {
+        let source = GatewaySource(
+          machine: machine,
+          ports: try port.map { text throws in try PortDescription(parsing: text) },
+          addresses: try address.map { text throws in try AddressDescription(parsing: text) },
+          routes: try route.map { text throws in try RouteDescription(parsing: text) })
+        try source.check()
+        return source
+      } catch let error as PortTextError {
+        throw Failure.unusable("--port: \(error)")
+      } catch let error as MachineTextError {
+        throw Failure.unusable("\(error)")
+      }
+    }
+  }
+#endif
