@@ -26,6 +26,8 @@ struct CaseGenerator: Sendable {
   var about: String
   /// Runs only when asked for by name: it still finds what differs.
   var isOnDemand = false
+  /// Its cases set limits that are the whole machine's.
+  var setsLimits = false
   /// Nil: either.
   var family: AddressFamily?
   var make: @Sendable (inout Chooser, AddressFamily) -> ConformanceCase
@@ -109,6 +111,16 @@ struct CaseGenerator: Sendable {
     },
     CaseGenerator(name: "marks", about: "marks of packets and connections, chains of one's own") {
       MarksGenerator.make(&$0, $1)
+    },
+    CaseGenerator(
+      name: "mutants", about: "sound scripts of two ends, with mutations here and there"
+    ) {
+      MutantsGenerator.make(&$0, $1)
+    },
+    CaseGenerator(
+      name: "full", about: "a table at its limit: who gives way, who is refused", setsLimits: true
+    ) {
+      FullTableGenerator.make(&$0, $1)
     },
     CaseGenerator(name: "zones", about: "zones of one direction or both, NAT within and across") {
       ZonesGenerator.zones(&$0, $1)
