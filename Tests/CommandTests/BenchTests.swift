@@ -35,9 +35,18 @@ import Wire
     }
   }
 
+  #if DEBUG
+    private static let isOptimized = false
+  #else
+    private static let isOptimized = true
+  #endif
+
   /// After the start packets take no memory, those that begin connections included: not on average, but
-  /// not once. What is counted is first seen to count.
-  @Test(arguments: BenchOptions.NAT.allCases, [AddressFamily.ipv4, .ipv6])
+  /// not once. What is counted is first seen to count. Of optimized builds only (`swift test -c release`):
+  /// others box what these keep on the stack. `make bench-brief` asks the same of the command.
+  @Test(
+    .enabled(if: BenchTests.isOptimized), arguments: BenchOptions.NAT.allCases,
+    [AddressFamily.ipv4, .ipv6])
   func packetsTakeNoMemory(_ nat: BenchOptions.NAT, _ family: AddressFamily) throws {
     guard Counted.isPossible else { return }
     #expect(Counted.ofAnArray().allocations > 0)
