@@ -12,7 +12,7 @@ COUNT ?= 10000000
 SEED ?= 1
 PACKETS ?= 1000000
 
-build_packages = libpcap-dev zlib1g-dev
+build_packages = libpcap-dev zlib1g-dev libnetfilter-conntrack-dev libmnl-dev
 test_packages = $(build_packages) iproute2 iptables nftables conntrack ethtool procps \
 	curl nginx-light bind9-dnsutils dnsmasq-base iperf3 iputils-ping traceroute nmap
 
@@ -28,7 +28,7 @@ sources = Sources Tests Fuzz Benchmarks Package.swift
 SANITIZERS ?= fuzzer
 fuzzing = $(SWIFT) build -c release --scratch-path .build/fuzzing --sanitize fuzzer \
 	-Xswiftc -sanitize=$(SANITIZERS) -Xswiftc -parse-as-library -Xswiftc -DLIBFUZZER
-fuzz_targets = frames capture ruleset
+fuzz_targets = frames capture ruleset timeouts
 
 .PHONY: help run build test lint format conformance fuzz fuzz-frames bench bench-parts install uninstall clean
 help:

@@ -96,6 +96,19 @@ public struct AddrtypeMatch: RuleMatch {
     }
   }
 
+  public func list(to text: inout ListText) {
+    text.add("ADDRTYPE match")
+    if let source { text.add("src-type", Self.text(source.types), sign: source.isInverted) }
+    if let destination {
+      text.add("dst-type", Self.text(destination.types), sign: destination.isInverted)
+    }
+    switch interface {
+    case .incoming?: text.add("limit-in")
+    case .outgoing?: text.add("limit-out")
+    case nil: break
+    }
+  }
+
   public func compile(into compiler: inout RulesetCompiler) {
     compiler.uses.insert(interface == nil ? .addressTypes : .interfaceAddressTypes)
     let (sourceField, destinationField): (PacketField, PacketField) =

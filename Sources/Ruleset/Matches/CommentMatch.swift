@@ -31,5 +31,9 @@ public struct CommentMatch: RuleMatch {
     text.add("--comment", quoting: self.text)
   }
 
+  public func list(to text: inout ListText) {
+    text.add("/* \(self.text) */")
+  }
+
   public func compile(into compiler: inout RulesetCompiler) {}
 }

@@ -20,6 +20,10 @@ public struct ConnmarkMatch: RuleMatch {
     text.add("--mark", RuleText.mark(value, mask), isInverted: isInverted)
   }
 
+  public func list(to text: inout ListText) {
+    text.add("connmark match \(isInverted ? "!" : "") \(RuleText.mark(value, mask))")
+  }
+
   public func compile(into compiler: inout RulesetCompiler) {
     compiler.add(RuleTest(.connection))
     compiler.add(

@@ -145,6 +145,16 @@ public struct ConntrackMatch: RuleMatch {
     if let direction { text.add("--ctdir", direction == .original ? "ORIGINAL" : "REPLY") }
   }
 
+  public func list(to text: inout ListText) {
+    // The options as they are written, without their dashes.
+    var written = RuleText(family: text.family)
+    write(to: &written)
+    text.add(
+      written.text.split(separator: " ")
+        .map { $0.hasPrefix("--") ? String($0.dropFirst(2)) : String($0) }
+        .joined(separator: " "))
+  }
+
   public func compile(into compiler: inout RulesetCompiler) {
     if let states {
       compiler.add(

@@ -26,6 +26,10 @@ public struct HLMatch: RuleMatch {
     condition?.write("hl", to: &text)
   }
 
+  public func list(to text: inout ListText) {
+    condition?.list("HL", to: &text)
+  }
+
   public func compile(into compiler: inout RulesetCompiler) {
     condition?.compile(into: &compiler)
   }

@@ -25,6 +25,10 @@ public struct HelperMatch: RuleMatch {
     text.add("--helper", helper, isInverted: isInverted)
   }
 
+  public func list(to text: inout ListText) {
+    text.add("helper match \(isInverted ? "! " : "")\"\(helper)\"")
+  }
+
   public func compile(into compiler: inout RulesetCompiler) {
     // `ftp-2121` is ftp on another port: what counts is how the name begins. Without a name every
     // helper will do.

@@ -28,6 +28,10 @@ public struct ICMP6Match: RuleMatch {
     text.add("--icmpv6-type", condition.text, isInverted: condition.isInverted)
   }
 
+  public func list(to text: inout ListText) {
+    condition?.list("ipv6-icmp", names: ICMPTypes.version6, to: &text)
+  }
+
   public func compile(into compiler: inout RulesetCompiler) {
     compiler.add(RuleTest(.header, a: 8))
     condition?.compile(into: &compiler)

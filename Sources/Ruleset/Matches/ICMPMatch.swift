@@ -29,6 +29,10 @@ public struct ICMPMatch: RuleMatch {
       isInverted: condition.isInverted)
   }
 
+  public func list(to text: inout ListText) {
+    condition?.list("icmp", names: ICMPTypes.version4, to: &text)
+  }
+
   public func compile(into compiler: inout RulesetCompiler) {
     compiler.add(RuleTest(.header, a: 8))
     guard let condition else { return }

@@ -39,6 +39,19 @@ public struct ICMPTypeCondition: Hashable, Sendable {
   /// `type` or `type/code`
   var text: String { code.map { "\(type)/\($0)" } ?? "\(type)" }
 
+  func list(
+    _ family: String, names: [(name: String, type: UInt8, code: UInt8?)], to text: inout ListText
+  ) {
+    let sign = isInverted ? "!" : ""
+    if !text.isNumeric, let known = names.first(where: { $0.type == type && $0.code == code }) {
+      text.add("\(family) \(sign)\(known.name)")
+    } else if isInverted {
+      text.add("\(family) !type \(type)" + (code.map { " code \($0)" } ?? ""))
+    } else {
+      text.add("\(family)type \(type)" + (code.map { " code \($0)" } ?? ""))
+    }
+  }
+
   func compile(into compiler: inout RulesetCompiler) {
     let base = UInt64(type) << 8
     compiler.add(

@@ -44,6 +44,15 @@ public struct IPRangeMatch: RuleMatch {
     }
   }
 
+  public func list(to text: inout ListText) {
+    for (side, condition) in [("source", source), ("destination", destination)] {
+      guard let condition else { continue }
+      let first = condition.first.text(text.family)
+      let last = condition.last.text(text.family)
+      text.add("\(side) IP range \(condition.isInverted ? "! " : "")\(first)-\(last)")
+    }
+  }
+
   public func compile(into compiler: inout RulesetCompiler) {
     if let source {
       compiler.add(

@@ -23,6 +23,10 @@ public struct LengthMatch: RuleMatch {
     text.add("--length", low == high ? "\(low)" : "\(low):\(high)", isInverted: isInverted)
   }
 
+  public func list(to text: inout ListText) {
+    text.add("length", low == high ? "\(low)" : "\(low):\(high)", sign: isInverted)
+  }
+
   public func compile(into compiler: inout RulesetCompiler) {
     compiler.add(.range(.length, UInt64(low), UInt64(high), isInverted: isInverted))
   }

@@ -52,6 +52,10 @@ public struct LimitMatch: RuleMatch {
     if burst != 5 { text.add("--limit-burst", "\(burst)") }
   }
 
+  public func list(to text: inout ListText) {
+    text.add("limit: avg \(Self.text(average)) burst \(burst)")
+  }
+
   private static func text(_ average: UInt32) -> String {
     let rate = rate(average)
     let unit = [1: "sec", 60: "min", 3600: "hour"][rate.seconds] ?? "day"

@@ -28,12 +28,21 @@ public struct MACMatch: RuleMatch {
     isInverted = use.isInverted
   }
 
-  public func write(to text: inout RuleText) {
+  /// Six bytes with colons.
+  private var addressText: String {
     let bytes = (0..<6).reversed().map { index in
       let byte = address >> UInt64(8 * index) & 0xFF
       return (byte < 16 ? "0" : "") + String(byte, radix: 16)
     }
-    text.add("--mac-source", bytes.joined(separator: ":"), isInverted: isInverted)
+    return bytes.joined(separator: ":")
+  }
+
+  public func write(to text: inout RuleText) {
+    text.add("--mac-source", addressText, isInverted: isInverted)
+  }
+
+  public func list(to text: inout ListText) {
+    text.add("MAC \(isInverted ? "! " : "")\(addressText)")
   }
 
   public func compile(into compiler: inout RulesetCompiler) {

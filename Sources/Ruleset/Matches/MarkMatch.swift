@@ -20,6 +20,10 @@ public struct MarkMatch: RuleMatch {
     text.add("--mark", RuleText.mark(value, mask), isInverted: isInverted)
   }
 
+  public func list(to text: inout ListText) {
+    text.add("mark match \(isInverted ? "! " : "")\(RuleText.mark(value, mask))")
+  }
+
   public func compile(into compiler: inout RulesetCompiler) {
     compiler.add(.masked(.mark, UInt64(value), mask: UInt64(mask), isInverted: isInverted))
   }

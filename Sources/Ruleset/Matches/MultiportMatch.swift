@@ -73,6 +73,20 @@ public struct MultiportMatch: RuleMatch {
     text.add(option, list.joined(separator: ","), isInverted: isInverted)
   }
 
+  public func list(to text: inout ListText) {
+    let name =
+      switch side {
+      case .source: "sports"
+      case .destination: "dports"
+      case .either: "ports"
+      }
+    let list = ports.map { span in
+      let low = text.port(span.lowerBound)
+      return span.count == 1 ? low : "\(low):\(text.port(span.upperBound))"
+    }
+    text.add("multiport \(name) \(isInverted ? " !" : "")\(list.joined(separator: ","))")
+  }
+
   public func compile(into compiler: inout RulesetCompiler) {
     compiler.add(RuleTest(.header, a: 4))
     let (first, count) = compiler.add(

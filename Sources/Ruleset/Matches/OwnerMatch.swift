@@ -64,6 +64,18 @@ public struct OwnerMatch: RuleMatch {
     if countsSupplementaryGroups { text.add("--suppl-groups") }
   }
 
+  public func list(to text: inout ListText) {
+    if let socketExists { text.add("\(socketExists ? "" : "! ")owner socket exists") }
+    for (name, condition) in [("UID", user), ("GID", group)] {
+      guard let condition else { continue }
+      let span =
+        condition.low == condition.high
+        ? "\(condition.low)" : "\(condition.low)-\(condition.high)"
+      text.add("\(condition.isInverted ? "! " : "")owner \(name) match \(span)")
+    }
+    if countsSupplementaryGroups { text.add("incl. suppl. groups") }
+  }
+
   private static func write(_ option: String, _ value: Condition, to text: inout RuleText) {
     text.add(
       option, value.low == value.high ? "\(value.low)" : "\(value.low)-\(value.high)",

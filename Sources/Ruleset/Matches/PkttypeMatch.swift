@@ -29,6 +29,11 @@ public struct PkttypeMatch: RuleMatch {
     text.add("--pkt-type", name, isInverted: isInverted)
   }
 
+  public func list(to text: inout ListText) {
+    let name = Self.names.first { $0.type == type }?.name ?? ""
+    text.add("PKTTYPE \(isInverted ? "!=" : "=") \(name)")
+  }
+
   public func compile(into compiler: inout RulesetCompiler) {
     compiler.uses.insert(.linkLayer)
     let value = UInt64(type.rawValue)

@@ -22,6 +22,8 @@ public protocol RuleMatch: Hashable, Sendable {
   var requiredChains: [BuiltInChain]? { get }
   /// The options as `iptables-save` prints them, after `-m NAME`.
   func write(to text: inout RuleText)
+  /// What `iptables -L` says of it.
+  func list(to text: inout ListText)
   /// The elementary tests the match is.
   func compile(into compiler: inout RulesetCompiler)
 }

@@ -19,6 +19,10 @@ public struct StateMatch: RuleMatch {
     text.add("--state", states.text, isInverted: isInverted)
   }
 
+  public func list(to text: inout ListText) {
+    text.add("\(isInverted ? "! " : "")state \(states.text)")
+  }
+
   public func compile(into compiler: inout RulesetCompiler) {
     compiler.add(
       RuleTest(.anyBit, field: .ctState, isInverted: isInverted, a: states.bits))

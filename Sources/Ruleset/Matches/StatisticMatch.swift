@@ -80,6 +80,15 @@ public struct StatisticMatch: RuleMatch {
     }
   }
 
+  public func list(to text: inout ListText) {
+    text.add("statistic mode")
+    let sign = isInverted ? "! " : ""
+    switch mode {
+    case .random(let share): text.add("random \(sign)probability \(Self.text(share))")
+    case .nth(let every, let packet): text.add("nth \(sign)every \(every) packet \(packet)")
+    }
+  }
+
   /// A share of 2^31 with eleven decimals.
   private static func text(_ share: UInt32) -> String {
     // share / 2^31 × 10^11, rounded to even as printf does: at most 2^31 × 10^11 < 2^68, so the

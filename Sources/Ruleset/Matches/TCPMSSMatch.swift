@@ -27,6 +27,10 @@ public struct TCPMSSMatch: RuleMatch {
     text.add("--mss", low == high ? "\(low)" : "\(low):\(high)", isInverted: isInverted)
   }
 
+  public func list(to text: inout ListText) {
+    text.add("tcpmss match", low == high ? "\(low)" : "\(low):\(high)", sign: isInverted)
+  }
+
   public func compile(into compiler: inout RulesetCompiler) {
     compiler.uses.insert(.tcpOptions)
     compiler.add(RuleTest(.header, a: 20))

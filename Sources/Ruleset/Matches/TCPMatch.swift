@@ -67,6 +67,20 @@ public struct TCPMatch: RuleMatch {
     }
   }
 
+  public func list(to text: inout ListText) {
+    text.add("tcp")
+    text.add("s", source)
+    text.add("d", destination)
+    if let option { text.add("option=\(option.isInverted ? "!" : "")\(option.kind)") }
+    if let flags {
+      func spelled(_ bits: UInt8) -> String {
+        text.isNumeric ? Numbers.hexByte(bits) : Self.text(bits)
+      }
+      text.add(
+        "flags:\(flags.isInverted ? "!" : "")\(spelled(flags.mask))/\(spelled(flags.set))")
+    }
+  }
+
   public func compile(into compiler: inout RulesetCompiler) {
     // nftables itself reads ports and flags, each alone; for the rest it asks the older match.
     let ports = [source, destination].compactMap { $0 }

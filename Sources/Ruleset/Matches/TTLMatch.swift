@@ -26,6 +26,10 @@ public struct TTLMatch: RuleMatch {
     condition?.write("ttl", to: &text)
   }
 
+  public func list(to text: inout ListText) {
+    condition?.list("TTL", to: &text)
+  }
+
   public func compile(into compiler: inout RulesetCompiler) {
     condition?.compile(into: &compiler)
   }

@@ -36,6 +36,17 @@ public enum TimeToLiveCondition: Hashable, Sendable {
     }
   }
 
+  func list(_ name: String, to text: inout ListText) {
+    let comparison =
+      switch self {
+      case .equal(let value): "== \(value)"
+      case .other(let value): "!= \(value)"
+      case .less(let value): "< \(value)"
+      case .greater(let value): "> \(value)"
+      }
+    text.add("\(name) match \(name) \(comparison)")
+  }
+
   func compile(into compiler: inout RulesetCompiler) {
     switch self {
     case .equal(let value): compiler.add(.range(.timeToLive, UInt64(value), UInt64(value)))

@@ -33,6 +33,12 @@ public struct UDPMatch: RuleMatch {
     text.add("--dport", destination)
   }
 
+  public func list(to text: inout ListText) {
+    text.add("udp")
+    text.add("s", source)
+    text.add("d", destination)
+  }
+
   public func compile(into compiler: inout RulesetCompiler) {
     // nftables itself reads ports, each alone; it asks the older match where no port is given.
     let ports = [source, destination].compactMap { $0 }

@@ -17,8 +17,11 @@ struct Command {
     case flush
     case zero(number: Int?)
     case setPolicy(Policy)
-    /// Lists, checks or helps: changes nothing.
-    case nothing
+    case check([RuleSpecification])
+    /// `-L`: a table for people.
+    case list(ListForm, number: Int?)
+    /// `-S`: commands.
+    case listRules(ListForm, number: Int?)
   }
 
   var table: TableName
@@ -26,6 +29,19 @@ struct Command {
   var action: Action
   var counters: RuleCounters?
   var verb: Word
+  /// `-L -Z`: zeroes the counters once they are listed.
+  var zeroesAfterListing = false
+}
+
+/// How `-L` and `-S` print (iptables(8), OTHER OPTIONS).
+struct ListForm: Hashable, Sendable {
+  /// `-n`: ports and protocols as numbers.
+  var isNumeric = false
+  /// `-v`: with counters and interfaces.
+  var isVerbose = false
+  /// `-x`: counters in full.
+  var isExact = false
+  var hasLineNumbers = false
 }
 
 /// A verb of iptables(8), COMMANDS, by its short letter.

@@ -101,31 +101,45 @@ extension CommandParser {
       throw first.problem("no command, such as `-A CHAIN`")
     }
     if !kind.takesRule, let stray = seen.values.min(by: { $0.column < $1.column }) {
-      let harmless = [.list, .listRules].contains(kind)
+      let harmless =
+        [.list, .listRules].contains(kind) || kind == .policy && stray == seen["c"]
       if !harmless { throw stray.problem("`\(stray.text)` does not go with `\(word.text)`") }
     }
-    var command = Command(
-      table: table, chain: chain, action: .nothing, counters: counters, verb: word)
+    // Deleting by number leaves no rule to read.
     let specifications = kind.takesRule ? try specifications() : []
+    let action = try action(kind, word, specifications)
+    var command = Command(
+      table: table, chain: chain, action: action, counters: counters, verb: word)
+    command.zeroesAfterListing = zeroesAfterListing
+    return command
+  }
+
+  private func action(
+    _ kind: Verb, _ word: Word, _ specifications: [RuleSpecification]
+  ) throws(RulesetError) -> Command.Action {
     switch kind {
-    case .append: command.action = .append(specifications)
-    case .insert: command.action = .insert(number: number ?? 1, specifications)
+    case .append: return .append(specifications)
+    case .insert: return .insert(number: number ?? 1, specifications)
     case .replace:
       guard specifications.count == 1 else {
         throw word.problem("`-R` replaces a rule by one rule, not by \(specifications.count)")
       }
-      command.action = .replace(number: number ?? 1, specifications)
-    case .delete:
-      command.action = number.map { .deleteNumber($0) } ?? .delete(specifications)
-    case .newChain: command.action = .newChain
-    case .deleteChain: command.action = .deleteChain
-    case .flush: command.action = .flush
-    case .zero: command.action = .zero(number: number)
-    case .policy: command.action = policy.map { .setPolicy($0) } ?? .nothing
-    case .renameChain: command.action = newName.map { .renameChain($0) } ?? .nothing
-    case .check, .list, .listRules: break
+      return .replace(number: number ?? 1, specifications)
+    case .delete: return number.map { .deleteNumber($0) } ?? .delete(specifications)
+    case .newChain: return .newChain
+    case .deleteChain: return .deleteChain
+    case .flush: return .flush
+    case .zero: return .zero(number: number)
+    case .policy:
+      guard let policy else { throw word.problem("`-P` needs a chain and a policy") }
+      return .setPolicy(policy)
+    case .renameChain:
+      guard let newName else { throw word.problem("`-E` needs the old and the new name") }
+      return .renameChain(newName)
+    case .check: return .check(specifications)
+    case .list: return .list(form, number: number)
+    case .listRules: return .listRules(form, number: number)
     }
-    return command
   }
 
   /// The rule, once for each pair of addresses.

@@ -19,6 +19,8 @@ struct CommandParser {
   var chain: Word?
   var number: Int?
   var newName: Word?
+  var form = ListForm()
+  var zeroesAfterListing = false
   var policy: Policy?
   var counters: RuleCounters?
   var rule = RuleSpecification()
@@ -90,6 +92,14 @@ struct CommandParser {
       // By scalars: `-` and a combining mark after it would be one character.
       let letter = Character(text.unicodeScalars[text.unicodeScalars.index(after: text.startIndex)])
       let rest = text.unicodeScalars.dropFirst(2)
+      if !rest.isEmpty, "nvxhV46f".contains(letter) {
+        // `-nvL` is `-n -v -L`.
+        try takeCore(letter, word, attached: nil, bang: bang)
+        let others = Word(
+          "-" + String(rest), line: word.line, column: word.column + 1, isQuoted: word.isQuoted)
+        try takeOption(others, bang: nil)
+        return
+      }
       let attached =
         rest.isEmpty
         ? nil : Word(String(rest), line: word.line, column: word.column + 2, isQuoted: true)
@@ -179,8 +189,11 @@ struct CommandParser {
       try takeCounters(word, attached)
     case "4", "6":
       if (letter == "4") != (family == .ipv4) { isForOtherFamily = true }
-    case "n", "v", "x", "0", "V", "h":
-      break
+    case "n": form.isNumeric = true
+    case "v": form.isVerbose = true
+    case "x": form.isExact = true
+    case "0": form.hasLineNumbers = true
+    case "V", "h": break
     case "w", "W", "M":
       _ = optionalArgument(attached)
     default:
@@ -200,6 +213,14 @@ struct CommandParser {
       guard both.contains(.zero), both.contains(.list) || both.contains(.listRules) else {
         throw word.problem("`\(word.text)` cannot be used together with `\(earlier.word.text)`")
       }
+    }
+    if verb != nil {
+      // What is listed stays; where one of the two names a chain, both mean it.
+      zeroesAfterListing = true
+      let named = optionalArgument(attached)
+      chain = chain ?? named
+      if kind != .zero { verb = (kind, word) }
+      return
     }
     verb = (kind, word)
     chain =

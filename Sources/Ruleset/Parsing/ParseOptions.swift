@@ -7,6 +7,13 @@ public struct ParseOptions: Hashable, Sendable {
   /// Leave rules out that use a match or target Weir does not support, and list them in
   /// `Ruleset.ignored`, instead of refusing the text.
   public var ignoreUnsupported: Bool
+  /// `iptables-restore --noflush`: a `*table` section adds to the table, and of the chains it declares only
+  /// users' are emptied.
+  public var keepsContents = false
+  /// Take the counters of a section's lines; `iptables-restore` does so with `--counters` alone.
+  public var takesCounters = true
+  /// `iptables-restore --table`: other tables' sections change nothing.
+  public var onlyTable: TableName?
   /// At most so many rules in all.
   public var maximumRules = 1_000_000
   /// At most so many chains in a table.

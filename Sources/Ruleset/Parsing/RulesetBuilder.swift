@@ -56,7 +56,7 @@ struct RulesetBuilder {
   /// `*table`: what the table had is gone. A table that did not exist comes to be with its first
   /// chain or rule.
   mutating func beginSection(_ table: TableName, _ family: AddressFamily) {
-    guard ruleset[family][table] != nil else { return }
+    guard ruleset[family][table] != nil, !options.keepsContents else { return }
     edit(family) { rules, numbers in
       let index = rules.indexMakingTable(table)
       rules.tables[index] = Table(name: table)
@@ -82,8 +82,10 @@ struct RulesetBuilder {
       return
     }
     let isBuiltIn = BuiltInChain(name.text) != nil
+    let keepsRules = isBuiltIn && options.keepsContents
+    let counters = options.takesCounters ? counters : RuleCounters()
     try editChain(name, table, family) { chain in
-      chain.rules = []
+      if !keepsRules { chain.rules = [] }
       guard isBuiltIn else { return }
       if let policy { chain.policy = policy }
       chain.counters = counters
@@ -154,11 +156,8 @@ struct RulesetBuilder {
       if table == .nat && policy == .drop {
         throw chain.problem("the nat table is not for filtering: its policy cannot be DROP")
       }
-      try editChain(chain, table, family) { chain in
-        chain.policy = policy
-        if let counters = command.counters { chain.counters = counters }
-      }
-    case .nothing: break
+      try editChain(chain, table, family) { $0.policy = policy }
+    case .check, .list, .listRules: break
     }
   }
 

@@ -40,14 +40,25 @@ struct RulesetReader {
   }
 
   mutating func read(_ arguments: [String]) throws(RulesetError) -> Ruleset {
+    try command(
+      RulesetReader.words(arguments), family: family, text: arguments.joined(separator: " "),
+      counters: nil)
+    return try builder.finish()
+  }
+
+  /// One command, read and not carried out; nil where it is for the other family.
+  func command(_ arguments: [String]) throws(RulesetError) -> Command? {
+    try parse(RulesetReader.words(arguments), family)
+  }
+
+  private static func words(_ arguments: [String]) -> [Word] {
     var words: [Word] = []
     var column = 1
     for argument in arguments {
       words.append(Word(argument, line: 1, column: column))
       column += argument.unicodeScalars.count + 1
     }
-    try command(words, family: family, text: arguments.joined(separator: " "), counters: nil)
-    return try builder.finish()
+    return words
   }
 
   private func trimmed(_ line: Substring) -> String {
@@ -111,7 +122,12 @@ struct RulesetReader {
     }
     if words.count > 1 { throw words[1].problem("unexpected word `\(words[1].text)`") }
     section = (table, word)
-    builder.beginSection(table, family)
+    if isMeant(table) { builder.beginSection(table, family) }
+  }
+
+  /// Whether a section's table is to be changed at all.
+  private func isMeant(_ table: TableName) -> Bool {
+    options.onlyTable.map { $0 == table } ?? true
   }
 
   private mutating func readSectionLine(_ line: String, number: Int) throws(RulesetError) {
@@ -126,6 +142,7 @@ struct RulesetReader {
       self.section = nil
       return
     }
+    guard isMeant(section.table) else { return }
     if word.text.hasPrefix(":") {
       try declareChain(words, section.table)
       return
@@ -212,7 +229,7 @@ struct RulesetReader {
       file: file, line: words.first?.line ?? 0, column: words.first?.column ?? 0)
     do {
       guard var command = try parse(words, family) else { return }
-      if let counters { command.counters = counters }
+      if let counters, options.takesCounters { command.counters = counters }
       try builder.carryOut(command, family, location: location, text: text)
     } catch {
       guard error.isUnsupported, options.ignoreUnsupported else { throw error }

@@ -5,14 +5,24 @@ enum ServiceNames {
   /// The port of a service.
   static func port(_ name: String) -> UInt16? { ports[name] }
 
+  /// The first name of a port, as `iptables -L` prints it.
+  static func name(_ port: UInt16) -> String? { names[port] }
+
+  private static let names: [UInt16: String] = Dictionary(
+    entries.map { ($0.port, $0.name) }
+  ) { first, _ in first }
+
   /// Every name, for suggestions.
   static var all: [String] { ports.keys.sorted() }
 
-  private static let ports: [String: UInt16] = Dictionary(
+  private static let entries: [(name: String, port: UInt16)] =
     table.split(separator: ",").compactMap { entry in
       let parts = entry.split(whereSeparator: \.isWhitespace)
       return UInt16(parts[1]).map { (String(parts[0]), $0) }
     }
+
+  private static let ports: [String: UInt16] = Dictionary(
+    entries.map { ($0.name, $0.port) }
   ) { first, _ in first }
 
   private static let table = """

@@ -23,6 +23,11 @@ enum Numbers {
   }
 
   static func hex(_ value: UInt32) -> String { "0x" + String(value, radix: 16) }
+
+  /// `0x` and two digits.
+  static func hexByte(_ value: UInt8) -> String {
+    (value < 16 ? "0x0" : "0x") + String(value, radix: 16).uppercased()
+  }
 }
 
 enum ShortAddress {

@@ -13,18 +13,14 @@ extension FamilyRules {
     return text
   }
 
-  private static let saveOrder: [TableName] = [.mangle, .security, .raw, .filter, .nat]
+  static let saveOrder: [TableName] = [.mangle, .security, .raw, .filter, .nat]
 }
 
 extension Table {
   /// One section: `*table`, the chains, the rules, `COMMIT`.
   public func saveText(_ family: AddressFamily, counters: Bool = false) -> String {
     var text = "*\(name.name)\n"
-    let ordered =
-      chains.filter { $0.builtIn != nil }
-      + chains.filter { $0.builtIn == nil }.sorted {
-        $0.name.utf8.lexicographicallyPrecedes($1.name.utf8)
-      }
+    let ordered = chainsInOrder
     for chain in ordered {
       let policy = chain.builtIn == nil ? "-" : chain.policy.name
       text += ":\(chain.name) \(policy) \(chain.counters.text)\n"
@@ -39,22 +35,37 @@ extension Table {
   }
 }
 
+extension Table {
+  /// The built-in chains, then users' by name.
+  var chainsInOrder: [Chain] {
+    chains.filter { $0.builtIn != nil }
+      + chains.filter { $0.builtIn == nil }.sorted {
+        $0.name.utf8.lexicographicallyPrecedes($1.name.utf8)
+      }
+  }
+}
+
 extension RuleCounters {
   /// `[packets:bytes]`
   public var text: String { "[\(packets):\(bytes)]" }
+
+  /// `-c packets bytes`
+  var options: String { "-c \(packets) \(bytes)" }
 }
 
 extension RuleSpecification {
-  /// `-A CHAIN …` as `iptables-save` prints it.
-  public func text(chain: String, family: AddressFamily) -> String {
+  /// `-A CHAIN …` as `iptables-save` prints it; with counters as `iptables -S -v` does.
+  public func text(
+    chain: String, family: AddressFamily, counters: RuleCounters? = nil
+  ) -> String {
     var text = RuleText(family: family)
     text.add("-A")
     text.add(chain)
-    write(to: &text)
+    write(to: &text, counters)
     return text.text
   }
 
-  private func write(to text: inout RuleText) {
+  private func write(to text: inout RuleText, _ counters: RuleCounters?) {
     if let source { text.add("-s", source.text(text.family), isInverted: source.isInverted) }
     if let destination {
       text.add("-d", destination.text(text.family), isInverted: destination.isInverted)
@@ -74,6 +85,7 @@ extension RuleSpecification {
       text.add(type(of: match.body).name)
       match.body.write(to: &text)
     }
+    if let counters { text.add(counters.options) }
     target?.write(to: &text)
   }
 }

@@ -97,6 +97,29 @@ public struct CTTarget: RuleTarget {
     }
   }
 
+  public func list(to text: inout ListText) {
+    text.add("CT")
+    if isNotTracked { text.add("notrack") }
+    if let helper = tracking.helper { text.add("helper", helper) }
+    if let policy = tracking.timeoutPolicy { text.add("timeout", policy) }
+    if let events = tracking.events { text.add("ctevents", events.joined(separator: ",")) }
+    if let events = tracking.expectationEvents {
+      text.add("expevents", events.joined(separator: ","))
+    }
+    if let zone = tracking.zone {
+      let option =
+        switch tracking.zoneDirection {
+        case .both: "zone"
+        case .original: "zone-orig"
+        case .reply: "zone-reply"
+        }
+      switch zone {
+      case .mark: text.add(option, "mark")
+      case .number(let number): text.add(option, "\(number)")
+      }
+    }
+  }
+
   public func compile(into compiler: inout RulesetCompiler) {
     if isNotTracked {
       compiler.set(RuleAction(.doNotTrack))
@@ -110,6 +133,8 @@ public struct CTTarget: RuleTarget {
 /// Leaves packets untracked: CT --notrack by its older name.
 public struct NotrackTarget: RuleTarget {
   public static let name = "NOTRACK"
+  /// The kernel has it as a form of CT.
+  public static let listName = "CT"
   public static let tables: [TableName]? = [.raw]
   public static let options: [OptionRule] = []
 
@@ -118,6 +143,10 @@ public struct NotrackTarget: RuleTarget {
   public mutating func take(_ use: OptionUse, _ scope: RuleScope) throws(RulesetError) {}
 
   public func write(to text: inout RuleText) {}
+
+  public func list(to text: inout ListText) {
+    text.add("NOTRACK")
+  }
 
   public func compile(into compiler: inout RulesetCompiler) {
     compiler.set(RuleAction(.doNotTrack))

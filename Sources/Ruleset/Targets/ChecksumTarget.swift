@@ -15,5 +15,9 @@ public struct ChecksumTarget: RuleTarget {
     text.add("--checksum-fill")
   }
 
+  public func list(to text: inout ListText) {
+    text.add("CHECKSUM fill")
+  }
+
   public func compile(into compiler: inout RulesetCompiler) {}
 }

@@ -84,6 +84,25 @@ public struct ConnmarkTarget: RuleTarget {
     if shift < 0 { text.add("--right-shift-mark", "\(-shift)") }
   }
 
+  public func list(to text: inout ListText) {
+    switch mode {
+    case .set(let change): text.add("CONNMARK \(change.listText)")
+    case .save?, .restore?: text.add("CONNMARK \(mode == .save ? "save" : "restore")")
+    case nil: break
+    }
+    let nf = Numbers.hex(packetMask)
+    let ct = Numbers.hex(connectionMask)
+    switch mode {
+    case .save?, .restore?:
+      if packetMask == connectionMask {
+        if packetMask != .max { text.add("mask", nf) }
+      } else {
+        text.add(mode == .save ? "nfmask \(nf) ctmask ~\(ct)" : "ctmask \(ct) nfmask ~\(nf)")
+      }
+    default: break
+    }
+  }
+
   public func compile(into compiler: inout RulesetCompiler) {
     switch mode {
     case .set(let change):

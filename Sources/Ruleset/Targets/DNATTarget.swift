@@ -34,6 +34,11 @@ public struct DNATTarget: RuleTarget {
     range.writeFlags(to: &text)
   }
 
+  public func list(to text: inout ListText) {
+    text.add("to:" + range.targetText(text.family))
+    range.listFlags(to: &text)
+  }
+
   public func compile(into compiler: inout RulesetCompiler) {
     compiler.set(RuleAction(.destinationNAT, a: compiler.add(range)))
   }

@@ -19,6 +19,11 @@ public struct LogTarget: RuleTarget {
     ("notice", 5), ("info", 6), ("debug", 7),
   ]
 
+  /// By level, as `iptables -L` spells them.
+  private static let listNames = [
+    "emerg", "alert", "crit", "err", "warn", "notice", "info", "debug",
+  ]
+
   public mutating func take(_ use: OptionUse, _ scope: RuleScope) throws(RulesetError) {
     switch use.name {
     case "--log-level":
@@ -51,6 +56,22 @@ public struct LogTarget: RuleTarget {
     if log.showsIPOptions { text.add("--log-ip-options") }
     if log.showsUserID { text.add("--log-uid") }
     if log.decodesMAC { text.add("--log-macdecode") }
+  }
+
+  public func list(to text: inout ListText) {
+    text.add("LOG")
+    let flags = [
+      (log.showsTCPSequence, 1, "tcp-sequence"), (log.showsTCPOptions, 2, "tcp-options"),
+      (log.showsIPOptions, 4, "ip-options"), (log.showsUserID, 8, "uid"),
+      (log.decodesMAC, 32, "macdecode"),
+    ].filter(\.0)
+    if text.isNumeric {
+      text.add("flags \(flags.reduce(0) { $0 + $1.1 }) level \(log.level)")
+    } else {
+      text.add("level", Self.listNames[Int(log.level & 7)])
+      for flag in flags { text.add(flag.2) }
+    }
+    if !log.prefix.isEmpty { text.add("prefix \"\(log.prefix)\"") }
   }
 
   public func compile(into compiler: inout RulesetCompiler) {

@@ -25,6 +25,10 @@ public struct MarkTarget: RuleTarget {
     text.add("--set-xmark", change.text)
   }
 
+  public func list(to text: inout ListText) {
+    text.add("MARK \(change.listText)")
+  }
+
   public func compile(into compiler: inout RulesetCompiler) {
     compiler.set(RuleAction(.setMark, a: change.mask, b: change.value))
   }
@@ -63,4 +67,13 @@ public struct MarkChange: Hashable, Sendable {
   }
 
   var text: String { "\(Numbers.hex(value))/\(Numbers.hex(mask))" }
+
+  /// As `iptables -L` prints it: by the shortest of the ways to say it.
+  var listText: String {
+    if value == 0 { return "and \(Numbers.hex(~mask))" }
+    if value == mask { return "or \(Numbers.hex(value))" }
+    if mask == 0 { return "xor \(Numbers.hex(value))" }
+    if mask == .max { return "set \(Numbers.hex(value))" }
+    return "xset \(text)"
+  }
 }

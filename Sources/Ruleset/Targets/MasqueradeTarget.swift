@@ -35,6 +35,11 @@ public struct MasqueradeTarget: RuleTarget {
     range.writeFlags(to: &text)
   }
 
+  public func list(to text: inout ListText) {
+    if range.options.contains(.portsSpecified) { text.add("masq ports:", range.portText) }
+    range.listFlags(to: &text)
+  }
+
   public func compile(into compiler: inout RulesetCompiler) {
     compiler.set(RuleAction(.masquerade, a: compiler.add(range)))
   }

@@ -107,6 +107,12 @@ extension NATRange {
     return text
   }
 
+  func listFlags(to text: inout ListText) {
+    if options.contains(.random) { text.add("random") }
+    if options.contains(.randomFully) { text.add("random-fully") }
+    if options.contains(.persistent) { text.add("persistent") }
+  }
+
   func writeFlags(to text: inout RuleText) {
     if options.contains(.random) { text.add("--random") }
     if options.contains(.randomFully) { text.add("--random-fully") }

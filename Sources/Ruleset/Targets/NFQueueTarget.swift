@@ -50,6 +50,13 @@ public struct NFQueueTarget: RuleTarget {
     if fansOutByCPU { text.add("--queue-cpu-fanout") }
   }
 
+  public func list(to text: inout ListText) {
+    text.add("NFQUEUE")
+    if let last { text.add("balance", "\(first):\(last)") } else { text.add("num", "\(first)") }
+    if isBypassed { text.add("bypass") }
+    if fansOutByCPU { text.add("cpu-fanout") }
+  }
+
   public func compile(into compiler: inout RulesetCompiler) {
     compiler.set(RuleAction(.queue, a: UInt32(first), b: isBypassed ? 1 : 0))
   }

@@ -41,6 +41,10 @@ public struct NetmapTarget: RuleTarget {
     text.add("--to", "\(range.minAddress.text(text.family))/\(prefixLength)")
   }
 
+  public func list(to text: inout ListText) {
+    text.add("to:\(range.minAddress.text(text.family))/\(prefixLength)")
+  }
+
   public func compile(into compiler: inout RulesetCompiler) {
     compiler.set(RuleAction(.netmap, a: compiler.add(range)))
   }

@@ -33,6 +33,11 @@ public struct RedirectTarget: RuleTarget {
     range.writeFlags(to: &text)
   }
 
+  public func list(to text: inout ListText) {
+    if range.options.contains(.portsSpecified) { text.add("redir ports", range.portText) }
+    range.listFlags(to: &text)
+  }
+
   public func compile(into compiler: inout RulesetCompiler) {
     compiler.set(RuleAction(.redirect, a: compiler.add(range)))
   }

@@ -43,6 +43,11 @@ public struct RejectTarget: RuleTarget {
     text.add("--reject-with", entry.name)
   }
 
+  public func list(to text: inout ListText) {
+    guard let entry = Self.names(text.family).first(where: { $0.kind == with }) else { return }
+    text.add("reject-with", entry.name)
+  }
+
   public func compile(into compiler: inout RulesetCompiler) {
     let fallback: RejectWith =
       compiler.family == .ipv4 ? .icmpPortUnreachable : .icmp6PortUnreachable

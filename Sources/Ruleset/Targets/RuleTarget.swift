@@ -7,6 +7,8 @@ import Wire
 public protocol RuleTarget: Hashable, Sendable {
   /// The name after `-j`.
   static var name: String { get }
+  /// The name in `iptables -L`.
+  static var listName: String { get }
   static var families: [AddressFamily] { get }
   /// Tables that alone may have it; nil: any.
   static var tables: [TableName]? { get }
@@ -19,11 +21,14 @@ public protocol RuleTarget: Hashable, Sendable {
   var requiredChains: [BuiltInChain]? { get }
   /// The options as `iptables-save` prints them, after `-j NAME`.
   func write(to text: inout RuleText)
+  /// What `iptables -L` says of it.
+  func list(to text: inout ListText)
   /// What is done with a packet that matched.
   func compile(into compiler: inout RulesetCompiler)
 }
 
 extension RuleTarget {
+  public static var listName: String { name }
   public static var families: [AddressFamily] { [.ipv4, .ipv6] }
   public static var tables: [TableName]? { nil }
   public var requiredChains: [BuiltInChain]? { nil }

@@ -40,6 +40,10 @@ public struct TCPMSSTarget: RuleTarget {
     }
   }
 
+  public func list(to text: inout ListText) {
+    text.add(maximum.map { "TCPMSS set \($0)" } ?? "TCPMSS clamp to PMTU")
+  }
+
   public func compile(into compiler: inout RulesetCompiler) {
     compiler.uses.insert(.clampMSS)
     compiler.set(RuleAction(.clampMSS, a: UInt32(maximum ?? .max)))

@@ -46,9 +46,13 @@ struct Comparison {
     var numbers: Identifications = [:]
     let isSame =
       kernel.emissions.count == engine.emissions.count
-      && zip(kernel.emissions, engine.emissions).allSatisfy {
+      && (zip(kernel.emissions, engine.emissions).allSatisfy {
         isSameEmission($0, $1, sent, &numbers)
       }
+        || translates
+          && zip(kernel.emissions, renaming.withPiecesRewritten(engine.emissions)).allSatisfy {
+            isSameEmission($0, $1, sent, &numbers)
+          })
     if !isSame {
       var lines = ["output:"]
       for (who, emissions) in [("kernel", kernel.emissions), ("Weir  ", engine.emissions)] {
