@@ -6,7 +6,7 @@ import Wire
 
 /// In what the two sides differ.
 enum DifferenceKind: String, Comparable {
-  case sent, ctstate, output, events, table, details, counters
+  case sent, ctstate, output, events, table, details, counters, statistics
 
   static func < (a: DifferenceKind, b: DifferenceKind) -> Bool { a.rawValue < b.rawValue }
 }
