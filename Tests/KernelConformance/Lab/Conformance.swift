@@ -83,7 +83,7 @@
       var report = ConformanceReport()
       let lockstep = Lockstep(kernels, seed: options.seed)
       let generators = CaseGenerator.all.filter {
-        options.only.isEmpty ? !$0.isOnDemand : options.only.contains($0.name)
+        options.only.isEmpty || options.only.contains($0.name)
       }
       let start = System.now()
       let end = options.seconds.map { start + Int64($0) * 1_000_000_000 } ?? .max
