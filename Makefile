@@ -12,7 +12,7 @@ COUNT ?= 10000000
 SEED ?= 1
 PACKETS ?= 1000000
 
-build_packages = libpcap-dev zlib1g-dev
+build_packages = libpcap-dev zlib1g-dev libnetfilter-conntrack-dev libmnl-dev
 test_packages = $(build_packages) iproute2 iptables nftables conntrack ethtool procps
 
 # Across modules the optimizer gains a replay an eighth (measured with `make bench`).

@@ -10,6 +10,21 @@ let strict: [SwiftSetting] = [
   .enableExperimentalFeature("Lifetimes"),
 ]
 
+// Targets that only Linux has.
+#if os(Linux)
+  let linuxTargets: [Target] = [
+    .systemLibrary(
+      name: "CNetfilterConntrack", pkgConfig: "libnetfilter_conntrack",
+      providers: [.apt(["libnetfilter-conntrack-dev", "libmnl-dev"])]),
+    .target(
+      name: "KernelTable",
+      dependencies: ["CNetfilterConntrack", "Wire", "Conntrack", "TableControl"],
+      swiftSettings: strict),
+  ]
+#else
+  let linuxTargets: [Target] = []
+#endif
+
 let package = Package(
   name: "weir",
   platforms: [.macOS(.v26)],
@@ -34,6 +49,13 @@ let package = Package(
     .target(name: "Conntrack", dependencies: ["CIntrinsics", "Wire"], swiftSettings: strict),
     .target(
       name: "ConntrackFormat", dependencies: ["Wire", "Conntrack"], swiftSettings: strict),
+    .target(
+      name: "TableControl", dependencies: ["Wire", "Conntrack", "ConntrackFormat"],
+      swiftSettings: strict),
+    .testTarget(
+      name: "TableControlTests",
+      dependencies: ["TableControl", "ConntrackFormat", "Conntrack", "Wire"],
+      swiftSettings: strict),
     .target(name: "NAT", dependencies: ["Wire", "Conntrack"], swiftSettings: strict),
     .target(name: "Ruleset", dependencies: ["Wire", "Conntrack", "NAT"], swiftSettings: strict),
     .testTarget(
@@ -77,8 +99,9 @@ let package = Package(
     .executableTarget(
       name: "weir",
       dependencies: [
-        "Bench", "Gateway", "Replay", "ConntrackFormat", "HostSnapshot", "Capture", "Ruleset",
-        "Firewall", "Conntrack", "Wire",
+        "Bench", "Gateway", "Replay", "TableControl", "ConntrackFormat", "HostSnapshot", "Capture",
+        "Ruleset", "Firewall", "Conntrack", "Wire",
+        .target(name: "KernelTable", condition: .when(platforms: [.linux])),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
         .product(name: "UnixSignals", package: "swift-service-lifecycle"),
@@ -106,7 +129,10 @@ let package = Package(
         "ReplayTestSupport", "Replay", "Conntrack", "ConntrackFormat", "Firewall", "Wire",
       ], swiftSettings: strict),
     .testTarget(
-      name: "CommandTests", dependencies: ["Bench", "weir", "ReplayTestSupport", "Wire"],
+      name: "CommandTests",
+      dependencies: [
+        "Bench", "weir", "ReplayTestSupport", "TableControl", "ConntrackFormat", "Wire",
+      ],
       swiftSettings: strict),
     .testTarget(
       name: "RecordedKernelTests",
@@ -152,7 +178,7 @@ let package = Package(
       name: "weir-conformance", dependencies: ["Conformance"],
       path: "Tests/KernelConformance/Runner", swiftSettings: strict),
     .testTarget(
-      name: "KernelConformance", dependencies: ["Conformance"],
+      name: "KernelConformance", dependencies: ["Conformance", "weir"],
       path: "Tests/KernelConformance/Tests", swiftSettings: strict),
 
     .target(
@@ -169,5 +195,5 @@ let package = Package(
     .executableTarget(
       name: "make-capture", dependencies: ["PacketForge", "Capture", "Wire"],
       path: "Benchmarks/MakeCapture", swiftSettings: strict),
-  ]
+  ] + linuxTargets
 )

@@ -188,6 +188,9 @@ public struct Connection: Hashable, Sendable {
   public var master: Tuple?
   /// How many hold on to the entry (`use=`): the table, and every connection its helper announced.
   public var useCount: UInt32 = 1
+  /// SCTP: the verification tags that packets of each direction carry, where they are known.
+  public var originalTag: UInt32?
+  public var replyTag: UInt32?
   /// The security context in text (`system_u:object_r:...`), present only under such a module.
   public var securityContext: String?
 

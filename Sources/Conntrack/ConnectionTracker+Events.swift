@@ -90,7 +90,10 @@ extension ConnectionTracker {
     connection.id = stored.id
     switch stored.protocolNumber {
     case IPProtocolNumber.tcp: connection.protocolState = .tcp(stored.tcp.state)
-    case IPProtocolNumber.sctp: connection.protocolState = .sctp(stored.sctp.state)
+    case IPProtocolNumber.sctp:
+      connection.protocolState = .sctp(stored.sctp.state)
+      connection.originalTag = stored.sctp.originalTag
+      connection.replyTag = stored.sctp.replyTag
     default: break
     }
     if stored.extensions.contains(.helper) {

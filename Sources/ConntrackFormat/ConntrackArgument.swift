@@ -8,18 +8,20 @@ import Wire
 public struct ConntrackArgumentError: Error, Hashable, CustomStringConvertible {
   /// What is wrong, in conntrack's words.
   public var message: String
+  /// Lines that come before it.
+  public var warnings: [String] = []
 
   public init(_ message: String) {
     self.message = message
   }
 
-  /// The two lines `conntrack` prints, with their line feeds.
+  /// The lines `conntrack` prints, with their line feeds.
   public var description: String {
-    """
-    \(ConntrackFormat.programBanner): \(message)
-    Try `conntrack -h' or 'conntrack --help' for more information.
+    warnings.map { "\($0)\n" }.joined() + """
+      \(ConntrackFormat.programBanner): \(message)
+      Try `conntrack -h' or 'conntrack --help' for more information.
 
-    """
+      """
   }
 
   /// The exit status that goes with it.
@@ -189,6 +191,24 @@ public enum ConntrackArgument {
     case 132: throw .init("unknown SCTP state `\(text)'")
     default: throw .init("unknown option `--state'")
     }
+  }
+
+  /// `-t`: seconds; more than 32 bits hold count as the most they do.
+  public static func seconds(_ text: String) throws(ConntrackArgumentError) -> UInt32 {
+    guard let seconds = unsigned(text, as: UInt64.self) else {
+      throw .init("Bad parameter `\(text)'")
+    }
+    return UInt32(clamping: seconds)
+  }
+
+  /// `-i`, `-b`, `--orig-vtag`: a number, decimal, `0x` or octal with `0`.
+  public static func number<Number: FixedWidthInteger>(_ text: String, as: Number.Type)
+    throws(ConntrackArgumentError) -> Number
+  {
+    guard let number = unsigned(text, as: Number.self) else {
+      throw .init("Bad parameter `\(text)'")
+    }
+    return number
   }
 
   /// `-l`: a label's name.

@@ -13,8 +13,10 @@ public enum ConntrackMessage {
   public static func shown(_ count: Int) -> String { flows(count, "entries have been shown") }
   /// `-D`.
   public static func deleted(_ count: Int) -> String { flows(count, "entries have been deleted") }
-  /// `-I`, `-A`.
+  /// `-I`.
   public static func created(_ count: Int) -> String { flows(count, "entries have been created") }
+  /// `-A`.
+  public static func added(_ count: Int) -> String { flows(count, "entries have been added") }
   /// `-U`.
   public static func updated(_ count: Int) -> String { flows(count, "entries have been updated") }
   /// `-E`, when it ends.
@@ -22,6 +24,10 @@ public enum ConntrackMessage {
   /// `-L expect`.
   public static func expectationsShown(_ count: Int) -> String {
     say("\(count) expectations have been shown.")
+  }
+  /// `-D expect`, `-I expect`.
+  public static func expectationsChanged(_ count: Int, _ what: String) -> String {
+    say("\(count) expectations have been \(what).")
   }
   /// `-E expect`, when it ends.
   public static func expectationEventsShown(_ count: Int) -> String {
@@ -54,6 +60,13 @@ public enum ConntrackMessage {
   public static func say(_ sentence: String) -> String {
     "\(ConntrackFormat.programBanner): \(sentence)"
   }
+
+  /// `-E`, where events were lost: three lines.
+  public static let eventsLost = """
+    WARNING: We have hit ENOBUFS! We are losing events.
+    This message means that the current netlink socket buffer size is too small.
+    Please, check --buffer-size in conntrack(8) manpage.
+    """
 
   /// `-C`: the number alone.
   public static func count(_ count: Int) -> String { "\(count)" }

@@ -54,7 +54,7 @@ public struct ExpectationWriter: Sendable {
     }
     buffer.append("class=", number: UInt64(expectation.classNumber))
     buffer.append("helper=")
-    buffer.append(expectation.helper.name)
+    buffer.append(expectation.helperName)
   }
 
   /// `src=… mask-dst=… sport=… dport=… `, after the `mask-` or `master-` that is there already.
@@ -117,7 +117,7 @@ public struct ExpectationWriter: Sendable {
       buffer.append("</\(name)>")
     }
     buffer.append("</layer4><meta>")
-    buffer.append(element: "helper-name", text: expectation.helper.name)
+    buffer.append(element: "helper-name", text: expectation.helperName)
     buffer.append(element: "timeout", number: expectation.secondsLeft)
     buffer.append(element: "class", number: UInt64(expectation.classNumber))
     if output.timestamp {
@@ -137,7 +137,7 @@ public struct ExpectationWriter: Sendable {
     buffer.append(decimal: UInt64(expectation.tuple.protocolNumber))
     buffer.append(UInt8(ascii: " "))
     buffer.append(expectation.tuple, unabridged: true)
-    buffer.append(expectation.helper.name)
+    buffer.append(expectation.helperName)
   }
 }
 

@@ -7,8 +7,7 @@ import Wire
 /// Prints connections as arguments of `conntrack`, which `conntrack -R` reads, without a line feed
 /// at the end.
 ///
-/// As in 1.4.7, mark, helper, labels and counters are not part of it. SCTP's verification tags are
-/// left out: a `Connection` does not hold them.
+/// As in 1.4.7, mark, helper, labels and counters are not part of it.
 public struct SaveWriter: Sendable {
   public init() {}
 
@@ -26,6 +25,8 @@ public struct SaveWriter: Sendable {
     append(addressesOf: connection, to: &buffer)
     append(protocolOf: connection, to: &buffer)
     if let state = connection.protocolState.name { buffer.append("--state ", word: state) }
+    if let tag = connection.originalTag { buffer.append("--orig-vtag ", number: UInt64(tag)) }
+    if let tag = connection.replyTag { buffer.append("--reply-vtag ", number: UInt64(tag)) }
     buffer.removeLast()  // Every part ends in a space.
   }
 

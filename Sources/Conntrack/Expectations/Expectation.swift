@@ -30,6 +30,8 @@ public struct Expectation: Hashable, Sendable {
   /// Time left until it is given up, nanoseconds, never negative.
   public var timeoutNanoseconds: Int64
   public var helper: HelperKind
+  /// The name of a helper that only the kernel has.
+  public var foreignHelperName: String?
   /// Which of its helper's kinds of expectation this is.
   public var classNumber: UInt8
   public var flags: ExpectationFlags
@@ -51,6 +53,8 @@ public struct Expectation: Hashable, Sendable {
     flags = []
     id = 0
   }
+
+  public var helperName: String { foreignHelperName ?? helper.name }
 }
 
 /// One event of the expectation table (`conntrack -E expect`).
