@@ -94,11 +94,23 @@ public struct ConnectionTracker: ~Copyable {
     let now = now
     // Listeners hear of every expiry before the packet after it, so not even a tick later. Others do
     // not see the difference: an expired record that is met counts as gone.
-    guard recordsEvents else { return table.advance(to: now) { $0.remove($1) } }
+    guard recordsEvents else {
+      return table.advance(to: now) { table, record in
+        for direction in Direction.allCases {
+          if let call = table.takeCall(of: record, direction, now: now) { table.remove(call) }
+        }
+        table.remove(record)
+      }
+    }
     var expired: [ConnectionEvent] = []
     func expire(_ table: inout ConnectionTable, _ record: Int) {
       expired.append(
         ConnectionTracker.end(table, record, now: now, at: table.records[record].deadline))
+      for direction in Direction.allCases {
+        guard let call = table.takeCall(of: record, direction, now: now) else { continue }
+        expired.append(ConnectionTracker.end(table, call, now: now, at: now))
+        table.remove(call)
+      }
       table.remove(record)
     }
     table.advance(to: now, expire)
@@ -132,11 +144,14 @@ public struct ConnectionTracker: ~Copyable {
         return tracking
       }
     }
-    guard let tuple = Tuple(bytes, headers) else {
+    guard var tuple = Tuple(bytes, headers) else {
       let isWhole = headers.transportOffset >= 0 && headers.end - headers.transportOffset >= 8
       return invalid(
         number == IPProtocolNumber.gre && isWhole
           ? .greNotPPTP : .truncated(protocolNumber: number))
+    }
+    if number == IPProtocolNumber.gre {
+      table.completeCall(&tuple, bytes, at: headers.transportOffset, end: headers.end)
     }
     // A second round only where a finished connection gave way to a new one.
     for _ in 0..<2 {
@@ -201,7 +216,7 @@ public struct ConnectionTracker: ~Copyable {
           type: UInt8(tuple.destinationPort >> 8),
           code: UInt8(truncatingIfNeeded: tuple.destinationPort)))
     }
-    let announced =
+    var announced =
       table.expectations.isEmpty ? nil : expectation(of: tuple, zone: template.zone.id)
     if let reason = packetError(bytes, headers, hook) {
       // A packet that begins nothing uses up what was expected all the same.
@@ -211,11 +226,13 @@ public struct ConnectionTracker: ~Copyable {
       }
       return invalid(reason)
     }
-    if settings.max != 0 && table.count >= settings.max
-      && !dropEarly(tuple, template.zone[.original])
-    {
-      statistics.drop += 1
-      return full()
+    if settings.max != 0 && table.count >= settings.max {
+      guard dropEarly(tuple, template.zone[.original]) else {
+        statistics.drop += 1
+        return full()
+      }
+      // Its master may be the one that had to go.
+      if announced != nil { announced = expectation(of: tuple, zone: template.zone.id) }
     }
     guard let record = table.allocate(original: tuple, reply: reply, zone: template.zone) else {
       statistics.drop += 1
@@ -410,6 +427,7 @@ public struct ConnectionTracker: ~Copyable {
   /// Takes a confirmed connection out of the table and tells listeners.
   mutating func destroy(_ record: Int) {
     tellDestroyed(record)
+    endCalls(of: record)
     table.remove(record)
   }
 
@@ -417,6 +435,7 @@ public struct ConnectionTracker: ~Copyable {
   /// the record stays until the packet is finished.
   private mutating func kill(_ record: Int) {
     tellDestroyed(record)
+    endCalls(of: record)
     table.unfile(record)
     table.records[record].status.insert(.dying)
   }

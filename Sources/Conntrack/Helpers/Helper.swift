@@ -10,12 +10,14 @@ public enum HelperKind: UInt8, Hashable, Sendable, BitwiseCopyable, CaseIterable
   case none = 0
   case ftp
   case tftp
+  case pptp
 
   public var name: String {
     switch self {
     case .none: ""
     case .ftp: "ftp"
     case .tftp: "tftp"
+    case .pptp: "pptp"
     }
   }
 
@@ -23,7 +25,7 @@ public enum HelperKind: UInt8, Hashable, Sendable, BitwiseCopyable, CaseIterable
   public var protocolNumber: UInt8 {
     switch self {
     case .none: 0
-    case .ftp: IPProtocolNumber.tcp
+    case .ftp, .pptp: IPProtocolNumber.tcp
     case .tftp: IPProtocolNumber.udp
     }
   }
@@ -38,11 +40,12 @@ public enum HelperKind: UInt8, Hashable, Sendable, BitwiseCopyable, CaseIterable
     self = found
   }
 
-  public var families: [AddressFamily] { [.ipv4, .ipv6] }
+  public var families: [AddressFamily] { self == .pptp ? [.ipv4] : [.ipv4, .ipv6] }
 
   /// How many expectations of a class one connection may have, and how long they live.
   func policy(_ classNumber: UInt8) -> HelperPolicy {
-    HelperPolicy(number: Int(rawValue), most: 1, timeout: 300_000_000_000)
+    HelperPolicy(
+      number: Int(rawValue), most: self == .pptp ? 2 : 1, timeout: 300_000_000_000)
   }
 }
 
@@ -64,6 +67,7 @@ struct HelperRecord: BitwiseCopyable {
   /// The newest of them, plus one; 0: none.
   var newest: UInt32 = 0
   var lines = FTPLines()
+  var call = PPTPCall()
 }
 
 /// A connection's relatives, beside its record.
@@ -121,4 +125,6 @@ public enum HelperVerdict: Sendable, BitwiseCopyable {
   case pass
   case drop(HelperDrop)
   case announces(Announcement)
+  /// Two bytes of the packet are to be replaced: PPTP's call as the other side knows it.
+  case writes(UInt16, offset: Int)
 }

@@ -68,12 +68,17 @@ extension ConnectionTracker {
       let fragment = bytes.uint16(at: inner + IPv4Field.fragment)
       // Only a first fragment has the ports; and the header itself must be there, options and all.
       guard fragment & IPv4Field.offsetMask == 0, inner + headerLength <= end else { return nil }
-      return Tuple(
-        bytes, source: IPAddress(ipv4: bytes.uint32(at: inner + IPv4Field.source)),
-        destination: IPAddress(ipv4: bytes.uint32(at: inner + IPv4Field.destination)),
-        family: .ipv4,
-        protocolNumber: bytes.uint8(at: inner + IPv4Field.transportProtocol),
-        at: inner + headerLength, end: end)
+      let offset = inner + headerLength
+      guard
+        var tuple = Tuple(
+          bytes, source: IPAddress(ipv4: bytes.uint32(at: inner + IPv4Field.source)),
+          destination: IPAddress(ipv4: bytes.uint32(at: inner + IPv4Field.destination)),
+          family: .ipv4,
+          protocolNumber: bytes.uint8(at: inner + IPv4Field.transportProtocol),
+          at: offset, end: end)
+      else { return nil }
+      table.completeCall(&tuple, bytes, at: offset, end: end)
+      return tuple
     }
     guard inner + IPv6Field.length <= end else { return nil }
     let nextHeader = bytes.uint8(at: inner + IPv6Field.nextHeader)

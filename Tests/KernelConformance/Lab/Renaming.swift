@@ -132,6 +132,8 @@ struct Renaming {
     }
     if kind == .destination { return false }
     if kind == nil { return true }
+    // The key of a PPTP call's source: any but 0.
+    if original.protocolNumber == IPProtocolNumber.gre { return kernel != 0 && engine != 0 }
     // A port that gives way stays in its class.
     let classes: [ClosedRange<UInt16>] = [1...511, 600...1023, 1024...65_535]
     let mine = original.sourcePort < 512 ? 0 : original.sourcePort < 1024 ? 1 : 2

@@ -24,6 +24,8 @@ struct CaseGenerator: Sendable {
   var name: String
   /// What it is about.
   var about: String
+  /// Nil: either.
+  var family: AddressFamily?
   var make: @Sendable (inout Chooser, AddressFamily) -> ConformanceCase
 
   static let all = [
@@ -41,6 +43,11 @@ struct CaseGenerator: Sendable {
     },
     CaseGenerator(name: "helpers", about: "helpers: FTP, TFTP, what they expect, NAT of it") {
       HelpersGenerator.make(&$0, $1)
+    },
+    CaseGenerator(
+      name: "pptp", about: "PPTP: calls, the GRE flows of them, NAT of both", family: .ipv4
+    ) {
+      HelpersGenerator.make(&$0, $1, .pptp)
     },
     CaseGenerator(name: "local", about: "the router's own packets: OUTPUT, INPUT, lo, NAT there") {
       LocalGenerator.make(&$0, $1)
@@ -110,7 +117,7 @@ struct CaseGenerator: Sendable {
     var outer = SeededGenerator(seed: base)
     var inner = SeededGenerator(seed: outer.next() ^ UInt64(number))
     var chooser = Chooser(seed: inner.next())
-    let family: AddressFamily = chooser.chance(60) ? .ipv4 : .ipv6
+    let family = self.family ?? (chooser.chance(60) ? .ipv4 : .ipv6)
     var test = make(&chooser, family)
     test.family = family
     test.name = "\(name)-\(seed)-\(number)"
