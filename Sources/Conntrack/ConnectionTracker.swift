@@ -27,6 +27,9 @@ public struct ConnectionTracker: ~Copyable {
     didSet { table.expectations.recordsEvents = recordsEvents }
   }
   var events: [ConnectionEvent] = []
+  /// Who has to give way when room is needed next, in place of those whom the table's own hash finds: to
+  /// lay it beside another table, whose hash is another.
+  package var foreseenVictims: [ZonedTuple]?
   /// Of the connection that began last, where an expectation had announced it.
   public internal(set) var adoption: Adoption?
 
@@ -216,7 +219,12 @@ public struct ConnectionTracker: ~Copyable {
           type: UInt8(tuple.destinationPort >> 8),
           code: UInt8(truncatingIfNeeded: tuple.destinationPort)))
     }
-    var announced =
+    // A packet that turns out to be INVALID needs room all the same.
+    guard hasRoom(for: tuple, zone: template.zone[.original]) else {
+      statistics.drop += 1
+      return full()
+    }
+    let announced =
       table.expectations.isEmpty ? nil : expectation(of: tuple, zone: template.zone.id)
     if let reason = packetError(bytes, headers, hook) {
       // A packet that begins nothing uses up what was expected all the same.
@@ -225,14 +233,6 @@ public struct ConnectionTracker: ~Copyable {
         useUp(announced)
       }
       return invalid(reason)
-    }
-    if settings.max != 0 && table.count >= settings.max {
-      guard dropEarly(tuple, template.zone[.original]) else {
-        statistics.drop += 1
-        return full()
-      }
-      // Its master may be the one that had to go.
-      if announced != nil { announced = expectation(of: tuple, zone: template.zone.id) }
     }
     guard let record = table.allocate(original: tuple, reply: reply, zone: template.zone) else {
       statistics.drop += 1
@@ -351,7 +351,7 @@ public struct ConnectionTracker: ~Copyable {
   }
 
   private func full() -> Tracking {
-    var tracking = Tracking.invalid(.tableFull(limit: settings.max))
+    var tracking = Tracking.invalid(.tableFull(limit: Int64(limit)))
     tracking.mustDrop = true
     return tracking
   }
@@ -445,32 +445,6 @@ public struct ConnectionTracker: ~Copyable {
     guard !tracking.connection.isNone, !tracking.isUnconfirmed, !tracking.isDying else { return }
     kill(tracking.connection.index)
     tracking.isDying = true
-  }
-
-  /// Makes room for `tuple`: looks where the kernel would, in the eight hash buckets from its own on,
-  /// for a connection that is not assured.
-  private mutating func dropEarly(_ tuple: Tuple, _ zone: UInt16) -> Bool {
-    let hash = table.hash(tuple, zone: zone)
-    let buckets = UInt64(max(settings.buckets, 1))
-    let bucket = ((hash >> 32) * buckets) >> 32
-    // The hashes that fall into buckets `bucket` to `bucket + 7` of `buckets`.
-    let first = (bucket << 32) / buckets
-    let last = min(((bucket + 8) << 32) / buckets, 1 << 32) - 1
-    var victim: Int?
-    table.index.scan(from: first << 32, to: last << 32 | 0xffff_ffff) { reference in
-      let candidate = reference.record
-      let isOver = table.records[candidate].deadline <= now
-      if table.records[candidate].status.contains(.assured) && !isOver { return false }
-      let place = table.hash(candidate, reference.direction) >> 32
-      guard (first...last).contains(place) else { return false }
-      // Rather one whose time is over; else the first.
-      victim = isOver ? candidate : victim ?? candidate
-      return isOver
-    }
-    guard let victim else { return false }
-    if table.records[victim].deadline > now { statistics.earlyDrop += 1 }
-    destroy(victim)
-    return true
   }
 
   // MARK: What a packet changes

@@ -41,16 +41,13 @@ extension ConnectionTracker {
   ) -> Tuple {
     let isRandom = !range.options.isDisjoint(with: [.random, .randomFully])
     if kind == .source && !isRandom {
-      if range.accepts(current.source, current.sourcePort)
-        && isFree(current, for: connection)
+      if range.accepts(current.source, current.sourcePort) {
+        if isFree(current, for: connection) { return current }
+      } else if let mapped = mappedSource(
+        of: tuple(connection, .original), zone: zone(connection),
+        where: { range.accepts($0, $1) })
       {
-        return current
-      }
-      // One source is seen as the same source by everyone it talks to.
-      let mapped = mappedSource(of: tuple(connection, .original), zone: zone(connection)) {
-        range.accepts($0, $1)
-      }
-      if let mapped {
+        // One source that has to change is seen as the same source by everyone it talks to.
         var candidate = current
         candidate.source = mapped.address
         candidate.sourcePort = mapped.port

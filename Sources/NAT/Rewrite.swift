@@ -57,7 +57,8 @@ public enum NATRewriter {
   ) -> Bool {
     let status = tracker.status(tracking.connection)
     let message = headers.transportOffset
-    if headers.family == .ipv4 && packet.uint8(at: message) == ICMPType.redirect {
+    let redirect = headers.family == .ipv4 ? ICMPType.redirect : ICMPv6Type.redirect
+    if packet.uint8(at: message) == redirect {
       // A redirect under translation would set the two ends talking past it.
       let done: ConnectionStatus = [.sourceNATDone, .destinationNATDone]
       if !status.isSuperset(of: done) || !status.isDisjoint(with: [.sourceNAT, .destinationNAT]) {

@@ -24,6 +24,8 @@ struct CaseGenerator: Sendable {
   var name: String
   /// What it is about.
   var about: String
+  /// Its cases set limits that are the whole machine's.
+  var setsLimits = false
   /// Nil: either.
   var family: AddressFamily?
   var make: @Sendable (inout Chooser, AddressFamily) -> ConformanceCase
@@ -48,6 +50,9 @@ struct CaseGenerator: Sendable {
       name: "pptp", about: "PPTP: calls, the GRE flows of them, NAT of both", family: .ipv4
     ) {
       HelpersGenerator.make(&$0, $1, .pptp)
+    },
+    CaseGenerator(name: "irc", about: "IRC: what DCC offers, who comes, NAT", family: .ipv4) {
+      HelpersGenerator.make(&$0, $1, .irc)
     },
     CaseGenerator(name: "local", about: "the router's own packets: OUTPUT, INPUT, lo, NAT there") {
       LocalGenerator.make(&$0, $1)
@@ -101,6 +106,16 @@ struct CaseGenerator: Sendable {
     },
     CaseGenerator(name: "marks", about: "marks of packets and connections, chains of one's own") {
       MarksGenerator.make(&$0, $1)
+    },
+    CaseGenerator(
+      name: "mutants", about: "sound scripts of two ends, with mutations here and there"
+    ) {
+      MutantsGenerator.make(&$0, $1)
+    },
+    CaseGenerator(
+      name: "full", about: "a table at its limit: who gives way, who is refused", setsLimits: true
+    ) {
+      FullTableGenerator.make(&$0, $1)
     },
     CaseGenerator(name: "zones", about: "zones of one direction or both, NAT within and across") {
       ZonesGenerator.zones(&$0, $1)

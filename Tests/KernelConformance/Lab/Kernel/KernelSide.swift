@@ -43,6 +43,8 @@
     private var family = AddressFamily.ipv4
     /// Entries seen since the table was last emptied.
     var met: Set<ZonedTuple> = []
+    /// What `conntrack -S` said before the case.
+    var statisticsBefore = ConntrackStatistics()
 
     init(_ router: Router) { self.router = router }
 
@@ -50,7 +52,7 @@
     func prepare(_ test: ConformanceCase) throws {
       for sysctl in changedSysctls.reversed() { try router.setSysctl(sysctl.name, sysctl.value) }
       changedSysctls = []
-      for sysctl in test.sysctls {
+      for sysctl in test.sysctls where !RootLimits.isOne(sysctl) {
         changedSysctls.append(
           ConformanceCase.Sysctl(name: sysctl.name, value: try router.sysctl(sysctl.name)))
         try router.setSysctl(sysctl.name, sysctl.value)
@@ -74,6 +76,7 @@
       _ = try router.receive()
       _ = try router.log.read()
       _ = try router.events.read()
+      statisticsBefore = try router.table.statistics()
     }
 
     /// Nil where the packet is too long to be sent.
