@@ -76,7 +76,8 @@ public struct FrameGenerator: Sendable {
   private static let own6 = ["fd00:1::1", "2001:db8:9::1", "fe80::1:1", "fe80::2:1"]
   private static let odd6 = ["::", "::1", "ff02::1", "ff01::1", "fd00:1::"]
   private static let ports: [UInt16] = [
-    0, 21, 21, 21, 1723, 1723, 1723, 22, 23, 25, 53, 69, 80, 137, 161, 500, 700, 1000, 2000, 2500,
+    0, 21, 21, 21, 1723, 1723, 1723, 6667, 22, 23, 25, 53, 69, 80, 137, 161, 500, 700, 1000, 2000,
+    2500,
     3128, 4444, 8053,
     8080, 8083,
     40000,
@@ -215,6 +216,8 @@ public struct FrameGenerator: Sendable {
     "EPRT |1|10.0.1.2|1025|\r\n", "EPRT |2|fd00:1::2|1025|\r\n", "EPRT |2|fd00:1::0.0.0.3|20|\r\n",
     "227 at (10,0,1,10,4,1).\r\n", "227 (198,51,100,2,7,7)\r\n", "229 at (|||1026|)\r\n",
     "200 ok\r\n", "PORT 10,0,1,2,4,1", "EPRT |1|10.0.1.2|10", "PORT 10,0,1,150,0,0\r\n",
+    "PRIVMSG b :\u{1}DCC SEND f 167772418 1025\u{1}\r\n",
+    "PRIVMSG b :\u{1}DCC CHAT chat 167772419 65535\u{1}\n",
   ]
 
   /// A control message of PPTP's: its type, and numbers of calls in all places.
@@ -237,7 +240,9 @@ public struct FrameGenerator: Sendable {
     }
     let data = transport + Int(packet.bytes[transport + 12] >> 4) * 4
     let isCall = ports.contains(1723)
-    guard isCall || ports.contains(21), data <= packet.bytes.count else { return }
+    guard isCall || ports.contains(21) || ports.contains(6667), data <= packet.bytes.count else {
+      return
+    }
     var words = isCall ? controlMessage() : [UInt8](pick(FrameGenerator.lines).utf8)
     if oneIn(3) { words = mutator.mutate(words, with: recent, most: 2, limit: 200) }
     packet.bytes.replaceSubrange(data..., with: words)

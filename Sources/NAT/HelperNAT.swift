@@ -106,8 +106,10 @@ struct Words {
     count += 1
   }
 
-  mutating func append(decimal value: UInt16) {
-    var scale: UInt16 = 10_000
+  mutating func append(decimal value: UInt16) { append(decimal: UInt32(value)) }
+
+  mutating func append(decimal value: UInt32) {
+    var scale: UInt32 = 1_000_000_000
     while scale > 1 && value < scale { scale /= 10 }
     while scale > 0 {
       append(UInt8(ascii: "0") + UInt8(value / scale % 10))
@@ -162,6 +164,10 @@ struct Words {
       append(bar)
       append(decimal: port)
       append(bar)
+    case .ircNumbers:
+      append(decimal: address.ipv4)
+      append(UInt8(ascii: " "))
+      append(decimal: port)
     case .ftpExtendedPort:
       for _ in 0..<3 { append(bar) }
       append(decimal: port)

@@ -40,6 +40,7 @@ extension ConnectionTracker {
     case .ftp: return helpFTP(bytes, headers, tracking)
     case .tftp: return helpTFTP(bytes, headers, tracking)
     case .pptp: return helpPPTP(bytes, headers, tracking)
+    case .irc: return helpIRC(bytes, headers, tracking)
     }
   }
 

@@ -53,6 +53,9 @@ struct CaseGenerator: Sendable {
     ) {
       HelpersGenerator.make(&$0, $1, .pptp)
     },
+    CaseGenerator(name: "irc", about: "IRC: what DCC offers, who comes, NAT", family: .ipv4) {
+      HelpersGenerator.make(&$0, $1, .irc)
+    },
     CaseGenerator(name: "local", about: "the router's own packets: OUTPUT, INPUT, lo, NAT there") {
       LocalGenerator.make(&$0, $1)
     },

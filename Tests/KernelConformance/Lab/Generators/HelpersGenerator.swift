@@ -5,7 +5,7 @@ import Conntrack
 import Wire
 
 enum HelpersGenerator {
-  enum Kind { case ftp, tftp, pptp }
+  enum Kind { case ftp, tftp, pptp, irc }
 
   /// - Parameter kind: the only helper that is to have work; nil: any.
   static func make(
@@ -41,12 +41,14 @@ enum HelpersGenerator {
       }
     }
     let kinds: [Kind] =
-      kind.map { [$0] } ?? (family == .ipv4 ? [.ftp, .ftp, .tftp, .pptp] : [.ftp, .ftp, .tftp])
+      kind.map { [$0] }
+      ?? (family == .ipv4 ? [.ftp, .ftp, .tftp, .pptp, .irc] : [.ftp, .ftp, .tftp])
     for _ in 0..<(kind == nil ? chooser.of([1, 2]) : 1) {
       switch chooser.of(kinds) {
       case .ftp: FTPCases.add(to: &test, &chooser, family)
       case .tftp: TFTPCases.add(to: &test, &chooser, family)
       case .pptp: PPTPCases.add(to: &test, &chooser)
+      case .irc: IRCCases.add(to: &test, &chooser)
       }
     }
     return test
@@ -62,6 +64,7 @@ enum HelpersGenerator {
     }
     if family == .ipv4 {
       rules.append("-t raw -A PREROUTING -p tcp -m tcp --dport 1723 -j CT --helper pptp")
+      rules.append("-t raw -A PREROUTING -p tcp -m tcp --dport 6667 -j CT --helper irc")
     }
     if chooser.chance(10) { rules.append("-t mangle -A PREROUTING -j CONNMARK --set-mark 0x7") }
     if chooser.chance(60) { rules += NATGenerator.helperRules(&chooser, family) }
