@@ -28,7 +28,10 @@ extension Firewall {
     if isSettled {
       // It has been decided: CT --notrack comes too late.
       passage.context.isNotTracked = wasNotTracked
-    } else if case .stop = track(packet.bytes, &passage, .prerouting) {
+    } else if case .stop = track(
+      // A copy's checksum is believed, as on its way out.
+      packet.bytes, &passage, passage.isLoopedCopy ? .output : .prerouting)
+    {
       return end(&packet, &passage, &sink, &observer)
     }
     guard case .on = ask(.mangle, .prerouting, &packet, &passage, &observer),

@@ -47,7 +47,7 @@ import Wire
     let saved = bytes(lab)
     let again = other()
     #expect(again.tracker.restoreState(saved.rawSpan) { $0 } == 2)
-    #expect(again.tracker.connections().map(\.original) == lab.tracker.connections().map(\.original))
+    #expect(again.tracker.connections().count == lab.tracker.connections().count)
     for (old, new) in zip(lab.tracker.connections(), again.tracker.connections()) {
       var new = new
       new.id = old.id
