@@ -22,6 +22,11 @@ extension Firewall {
     passage.outcome.verdict = .drop
     if passage.isTracked { passage.tracking.isUnconfirmed = false }
     if isSettled { showConnection(&passage) }
+    // NAT may have turned a group's address, at which the host was spoken to, into the source.
+    if passage.headers.family == .ipv6 && passage.headers.source.high >> 56 == 0xff {
+      passage.outcome.reason = .ipHeader(.multicastSource)
+      return end(&packet, &passage, &sink, &observer)
+    }
     guard case .on = ask(.raw, .prerouting, &packet, &passage, &observer) else {
       return end(&packet, &passage, &sink, &observer)
     }
