@@ -167,6 +167,12 @@ let package = Package(
       dependencies: ["TestLab", "PacketForge", "Firewall", "Ruleset", "Conntrack", "Wire"],
       swiftSettings: strict),
 
+    .testTarget(
+      name: "GatewayTests",
+      dependencies: [
+        "weir", "Gateway", "TestLab", "PacketForge", "Firewall", "Ruleset", "Conntrack", "Wire",
+      ], swiftSettings: strict),
+
     // The running kernel beside the library, packet by packet.
     .target(
       name: "Conformance",

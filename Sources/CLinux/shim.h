@@ -4,6 +4,7 @@
 #define WEIR_LINUX_H
 
 #if defined(__linux__)
+#include <linux/capability.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <linux/if_tun.h>
@@ -11,6 +12,7 @@
 #include <stdint.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -43,6 +45,20 @@ static inline uint32_t weir_load_acquire(const uint32_t *word) {
 /// The same the other way round: what was written before is seen by the kernel.
 static inline void weir_store_release(uint32_t *word, uint32_t value) {
   __atomic_store_n(word, value, __ATOMIC_RELEASE);
+}
+
+/// Keeps CAP_NET_ADMIN and CAP_NET_RAW, as far as the thread has them, and nothing else; capset(2).
+static inline int weir_keep_network_capabilities(void) {
+  struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+  struct __user_cap_data_struct data[2];
+  if (syscall(SYS_capget, &header, data) != 0) return -1;
+  const uint32_t kept = 1u << CAP_NET_ADMIN | 1u << CAP_NET_RAW;
+  data[0].permitted &= kept;
+  data[0].effective = data[0].permitted;
+  data[0].inheritable = 0;
+  data[1].permitted = data[1].effective = data[1].inheritable = 0;
+  if (syscall(SYS_capset, &header, data) != 0) return -1;
+  return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }
 
 /// ioctl(2) with a number for its argument.

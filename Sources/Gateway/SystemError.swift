@@ -23,7 +23,7 @@
   }
 
   /// A descriptor that its owner closes.
-  struct Descriptor: ~Copyable {
+  final class Descriptor: Sendable {
     let number: Int32
 
     init(_ number: Int32, _ what: @autoclosure () -> String) throws(SystemError) {
@@ -45,6 +45,18 @@
     }
   }
 
+  /// What this process may do.
+  public enum Privileges {
+    /// Gives up all capabilities but those that opening a port again needs: CAP_NET_ADMIN (a TUN
+    /// interface, promiscuity, buffer sizes) and CAP_NET_RAW (packet sockets); capabilities(7). Programs
+    /// started later get none back.
+    ///
+    /// Holds for the calling thread and those it starts: to be called before there are others.
+    public static func keepNetworkOnly() throws(SystemError) {
+      guard weir_keep_network_capabilities() == 0 else { throw SystemError("capset") }
+    }
+  }
+
   /// The gateway's clock: nanoseconds since 1970 that never go back, whatever happens to the system's
   /// date while it runs.
   struct GatewayClock: Sendable {
@@ -62,6 +74,12 @@
       _ = unsafe clock_gettime(clock, &time)
       return Int64(time.tv_sec) &* 1_000_000_000 &+ Int64(time.tv_nsec)
     }
+  }
+
+  /// What time it is.
+  public enum SystemClock {
+    /// Nanoseconds since 1970.
+    public static var now: Int64 { GatewayClock().now }
   }
 
   /// Where the engine's seed comes from.

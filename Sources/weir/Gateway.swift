@@ -1,4 +1,5 @@
-// The running gateway: a worker, and what goes on beside it until it is told to stop.
+// The running gateway: a worker, and what goes on beside it until it is told to stop: rules loaded again, the
+// table written to a file, links watched.
 
 #if os(Linux)
   import Conntrack
@@ -7,33 +8,36 @@
   import Logging
   import Ruleset
   import ServiceLifecycle
+  import UnixSignals
 
   struct Gateway: Service {
     private let source: GatewaySource
     private let logger: Logger
+    private let statePath: String?
+    private let machine: GatewayMachine
     private let worker: Worker
 
     /// Opens the ports and starts. Packets flow when this returns.
-    init(_ source: GatewaySource, _ logger: Logger) throws {
+    init(_ source: GatewaySource, statePath: String?, _ logger: Logger) throws {
       self.source = source
       self.logger = logger
+      self.statePath = statePath
       let contents = try source.read()
+      machine = contents.machine
       do {
-        var seed = try SystemRandom.seed()
-        // Ports that make their interface must be there before it is asked about.
         var interfaces = InterfaceTable()
-        for interface in contents.machine.base.interfaces {
-          _ = interfaces.register(interface.name)
-        }
+        for interface in machine.base.interfaces { _ = interfaces.register(interface.name) }
+        // A port that makes its interface must have made it before it is asked about.
         var ports = GatewayPorts()
         for port in source.ports {
           try ports.open(port, interface: interfaces.register(port.name))
         }
-        let host = try contents.machine.host { LinkInfo($0.device) }
+        let host = try machine.host { LinkInfo($0.device) }
         var firewall = try Firewall(
-          ruleset: contents.ruleset, host: host, settings: contents.settings, seed: seed)
-        seed = 0
+          ruleset: contents.ruleset, host: host, settings: contents.settings,
+          seed: try SystemRandom.seed())
         firewall.tracker.expiry = .swept
+        Gateway.restore(contents.connections, statePath, into: &firewall, logger)
         worker = try Worker(firewall, ports: ports)
       } catch let error as MachineTextError {
         throw Failure.unusable("\(error)")
@@ -45,10 +49,111 @@
       }
     }
 
+    private static func restore(
+      _ connections: [Connection], _ statePath: String?, into firewall: inout Firewall,
+      _ logger: Logger
+    ) {
+      firewall.advance(to: SystemClock.now)
+      for connection in connections { _ = firewall.tracker.restore(connection) }
+      guard let statePath else { return }
+      do {
+        if let count = try StateFile.restore(statePath, into: &firewall) {
+          logger.info("\(statePath): \(count) connections are known again")
+        }
+      } catch {
+        logger.error("\(error); the table begins empty")
+      }
+    }
+
     func run() async throws {
-      try? await gracefulShutdown()
-      logger.info("stopping")
+      await withTaskGroup { group in
+        group.addTask { await reloadWhenAsked() }
+        group.addTask { await watchLinks() }
+        if let statePath { group.addTask { await keepState(statePath) } }
+        try? await gracefulShutdown()
+        group.cancelAll()
+      }
+      if let statePath { await save(statePath) }
       await worker.stop()
+      logger.info("stopped")
+    }
+
+    // MARK: Rules
+
+    private func reloadWhenAsked() async {
+      for await _ in await UnixSignalsSequence(trapping: .sighup) {
+        do {
+          try await reload()
+          logger.info("the rules were loaded again")
+        } catch let failure as Failure {
+          logger.error("the old rules stay in force: \(failure.message)")
+        } catch {
+          logger.error("the old rules stay in force: \(error)")
+        }
+      }
+    }
+
+    /// Reads and checks everything, compiles, and only then changes anything.
+    private func reload() async throws {
+      let contents = try source.read()
+      let known = try await worker.perform { (host: $0.host, interfaces: $0.interfaces) }
+      let rules = try CompiledRules(
+        contents.ruleset, interfaces: known.interfaces, host: known.host,
+        seed: try SystemRandom.seed())
+      try await worker.replaceRules(rules)
+    }
+
+    // MARK: Links
+
+    private func watchLinks() async {
+      var last = links()
+      var gone: Set<String> = []
+      while (try? await Task.sleep(for: .milliseconds(200))) != nil {
+        var now = links()
+        guard let missing = try? await worker.gonePorts() else { return }
+        // An open TUN interface may have been given to another network namespace: then it is as it was.
+        for (port, link) in now where link == nil && !missing.contains(port.name) {
+          now[port] = last[port]
+        }
+        for name in missing.subtracting(gone).sorted() {
+          logger.warning("\(name): the interface is gone; waiting for it")
+        }
+        for name in gone.subtracting(missing).sorted() {
+          logger.info("\(name): the interface is back")
+        }
+        for (port, link) in now where missing.isDisjoint(with: [port.name]) {
+          let wasUp = last[port]??.flags.contains(.up) ?? false
+          let isUp = link?.flags.contains(.up) ?? false
+          if wasUp != isUp { logger.warning("\(port.name): the link is \(isUp ? "up" : "down")") }
+        }
+        if now != last || gone != missing {
+          // Flags were checked at the start.
+          if let host = try? machine.host({ now[$0] ?? nil }) {
+            _ = try? await worker.hostChanged(to: host)
+          }
+        }
+        last = now
+        gone = missing
+      }
+    }
+
+    private func links() -> [PortDescription: LinkInfo?] {
+      Dictionary(uniqueKeysWithValues: source.ports.map { ($0, LinkInfo($0.device)) })
+    }
+
+    // MARK: State
+
+    /// Once a second, so that whoever kills the gateway takes at most that from it.
+    private func keepState(_ path: String) async {
+      while (try? await Task.sleep(for: .seconds(1))) != nil { await save(path) }
+    }
+
+    private func save(_ path: String) async {
+      do {
+        try StateFile.write(try await StateFile.contents(of: worker), to: path)
+      } catch {
+        logger.error("the state was not written: \(error)")
+      }
     }
   }
 #endif

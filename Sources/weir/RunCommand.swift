@@ -33,6 +33,12 @@
         valueName: "NETWORK=GATEWAY@PORT"))
     var route: [String] = []
 
+    @Option(
+      help: ArgumentHelp(
+        "Keep the table in this file, once a second and at the end; read it at the start.",
+        valueName: "FILE"))
+    var state: String?
+
     @Option(help: "How many workers share the packets. Only 1 so far: see docs/gateway.md.")
     var workers = 1
 
@@ -52,7 +58,13 @@
       }
       let logFormat = logFormat
       let logger = Logger(label: "weir") { _ in LineLogHandler(isJSON: logFormat == .json) }
-      let gateway = try Gateway(source(), logger)
+      // Nothing else runs yet, so this holds for every thread to come.
+      do {
+        try Privileges.keepNetworkOnly()
+      } catch {
+        throw Failure(message: "weir: \(error)", status: 1)
+      }
+      let gateway = try Gateway(source(), statePath: state, logger)
       let group = ServiceGroup(
         configuration: ServiceGroupConfiguration(
           services: [.init(service: gateway)],

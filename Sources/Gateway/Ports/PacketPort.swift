@@ -44,6 +44,11 @@
       self.name = name
       self.device = device
       self.interface = interface
+      try reopen()
+    }
+
+    /// Opens the interface and sets it up.
+    func reopen() throws(SystemError) {
       guard let link = LinkInfo(device) else { throw SystemError("packet:\(device)", ENODEV) }
       guard let mac = link.macAddress else {
         throw SystemError("packet:\(device) is no Ethernet interface", EINVAL)
@@ -58,6 +63,14 @@
     var statistics: PortStatistics {
       if let lost = ring?.takeOverruns() { counts.receiveOverruns += lost }
       return counts
+    }
+
+    /// The descriptor says that something is wrong: the link is down, or the interface gone.
+    func checkLink() {
+      guard let ring else { return }
+      ring.clearError()
+      if LinkInfo(device)?.index != ring.index { self.ring = nil }
+      neighbours.removeAll()
     }
 
     /// The host's addresses and routes are these from now on.

@@ -196,6 +196,14 @@
       return result == 0 ? UInt64(statistics.tp_drops) : 0
     }
 
+    /// Takes note of the socket's error, which would wake its reader for ever.
+    func clearError() {
+      var error: Int32 = 0
+      var length = socklen_t(MemoryLayout<Int32>.size)
+      // The kernel writes the local, of the length given.
+      _ = unsafe getsockopt(receiver.number, SOL_SOCKET, SO_ERROR, &error, &length)
+    }
+
     // MARK: Sending
 
     /// Sends frames that lie in a queue's memory, each with its offload header before it.

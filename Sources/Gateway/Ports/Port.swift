@@ -24,14 +24,6 @@
     public init() {}
   }
 
-  /// Whether a port can carry packets.
-  public enum LinkState: Sendable, Hashable {
-    case up
-    case down
-    /// The interface is not there.
-    case gone
-  }
-
   /// A packet that does not go into a burst, being too long or still to be cut into segments.
   struct LongPacket: ~Copyable {
     var buffer = PacketBuffer()
@@ -58,6 +50,7 @@
   /// - `transmit(_:at:)` sends a queue's packets and empties it; what the system does not take is lost, and
   ///   counted.
   /// - `descriptor` is readable when something has come; -1 while the interface is gone.
+  /// - `checkLink` finds out what is wrong when the descriptor reports an error.
   /// - `reopen` tries to get back an interface that was gone.
   enum Port {
     case tun(TunPort)
@@ -110,6 +103,23 @@
       switch self {
       case .tun: break
       case .packet(let port): port.hostChanged(host)
+      }
+    }
+
+    var isGone: Bool { descriptor < 0 }
+
+    /// Poll has reported an error on the descriptor.
+    func checkLink() {
+      switch self {
+      case .tun(let port): port.checkLink()
+      case .packet(let port): port.checkLink()
+      }
+    }
+
+    func reopen() throws(SystemError) {
+      switch self {
+      case .tun(let port): try port.reopen()
+      case .packet(let port): try port.reopen()
       }
     }
 

@@ -14,13 +14,15 @@
   final class TunPort: @unchecked Sendable {
     let name: String
     /// The system's name of the interface.
-    let device: String
+    private(set) var device: String
     let interface: InterfaceID
-    private let file: Descriptor
+    /// Nil while the interface is gone.
+    private var file: Descriptor?
+    private let isShared: Bool
     private var buffer = PacketBuffer(capacity: OffloadHeader.length + 65_664)
     private(set) var statistics = PortStatistics()
 
-    var descriptor: Int32 { file.number }
+    var descriptor: Int32 { file?.number ?? -1 }
 
     /// Opens the interface and sets it up. Needs CAP_NET_ADMIN, or an interface that this user owns.
     /// - Parameter isShared: several queues share the interface, one a worker.
@@ -29,27 +31,39 @@
     ) throws(SystemError) {
       self.name = name
       self.interface = interface
+      self.device = device
+      self.isShared = isShared
+      try reopen()
+    }
+
+    /// Opens the interface, made anew if need be, and sets it up.
+    func reopen() throws(SystemError) {
       guard var request = InterfaceRequest(device) else {
         throw SystemError("tun:\(device)", ENAMETOOLONG)
       }
       // The path is passed as a C string for the time of the call.
-      file = try Descriptor(
+      let file = try Descriptor(
         unsafe open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC), "/dev/net/tun")
       request.uint16 = UInt16(
         IFF_TUN | IFF_NO_PI | IFF_VNET_HDR | (isShared ? IFF_MULTI_QUEUE : 0))
       guard request.ask(file.number, UInt(weir_TUNSETIFF)) == 0 else {
         throw SystemError("tun:\(device)")
       }
-      self.device = request.name
+      device = request.name
       // Checksums and TCP segments may be left for later.
       let offloads = UInt(TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN)
-      guard
-        weir_ioctl(file.number, weir_TUNSETOFFLOAD, offloads) == 0
-      else { throw SystemError("tun:\(device): offloads") }
-      try LinkInfo.bringUp(self.device)
+      guard weir_ioctl(file.number, weir_TUNSETOFFLOAD, offloads) == 0 else {
+        throw SystemError("tun:\(device): offloads")
+      }
+      try LinkInfo.bringUp(device)
+      self.file = file
     }
 
+    /// The descriptor says that something is wrong: the interface was deleted.
+    func checkLink() { file = nil }
+
     func receive(into burst: inout PacketBurst, _ long: inout LongPacket, at time: Int64) {
+      guard let file else { return }
       while burst.count < PacketBurst.capacity, long.arrival == nil {
         let got = unsafe buffer.fill { room in
           // The kernel writes at most as many bytes as there is room.
@@ -83,6 +97,10 @@
     }
 
     func transmit(_ queue: inout TransmitQueue) {
+      guard let file else {
+        statistics.sendFailures += UInt64(queue.count)
+        return queue.removeAll()
+      }
       for index in 0..<queue.count {
         let entry = queue.entry(index)
         queue.writeOffload(entry, base: 0)

@@ -105,6 +105,27 @@
       try await performOnLoop { loop in loop.statistics }
     }
 
+    /// The host is another from now on: what depends on addresses and links that are gone is forgotten.
+    /// - Returns: false, and nothing changed, where known interfaces stand at other places.
+    public func hostChanged(
+      to host: HostConfiguration
+    ) async throws(WorkerStopped) -> Bool {
+      try await performOnLoop { loop in loop.hostChanged(to: host) }
+    }
+
+    /// The names of the ports whose interface is not there. They are opened again when it is back.
+    public func gonePorts() async throws(WorkerStopped) -> Set<String> {
+      try await performOnLoop { loop in loop.gonePorts }
+    }
+
+    /// Takes up rules that were compiled apart; see `Firewall.replaceRules`.
+    public func replaceRules(_ rules: consuming sending CompiledRules) async throws(WorkerStopped) {
+      let parcel = Parcel(consume rules)
+      try await perform { firewall in
+        if let rules = parcel.take() { firewall.replaceRules(rules) }
+      }
+    }
+
     /// Ends the thread after the burst under way and waits for its end. Ports are closed.
     public func stop() async {
       stopping.store(true, ordering: .releasing)

@@ -50,6 +50,8 @@
         if now >= nextTick {
           for port in ports {
             port.tick(at: now)
+            // Until it is back, it is tried at every tick.
+            if port.isGone { try? port.reopen() }
             answerUnreachable(port)
           }
           nextTick = now + WorkerLoop.tickNanoseconds
@@ -65,6 +67,11 @@
         // The kernel reads and writes the array's elements.
         _ = unsafe poll(&waits, nfds_t(waits.count), WorkerLoop.longestSleepMilliseconds)
         if waits[0].revents != 0 { mailbox.quieten() }
+        for (place, port) in ports.enumerated() {
+          if Int32(waits[place + 1].revents) & (POLLERR | POLLHUP | POLLNVAL) != 0 {
+            port.checkLink()
+          }
+        }
       }
     }
 
@@ -143,6 +150,16 @@
       for place in ports.indices { all.overflowed += sink.queues[place].overflowed }
       all.ports = ports.map { ($0.name, $0.statistics) }
       return all
+    }
+
+    /// The ports whose interface is not there.
+    var gonePorts: Set<String> { Set(ports.lazy.filter(\.isGone).map(\.name)) }
+
+    /// The host is another from now on, as `Firewall.hostChanged`.
+    mutating func hostChanged(to host: HostConfiguration) -> Bool {
+      guard firewall.hostChanged(to: host, at: clock.now) else { return false }
+      for port in ports { port.hostChanged(host) }
+      return true
     }
 
     mutating func subscribe(_ subscription: EventSubscription) {
