@@ -16,6 +16,7 @@ struct ConnectionTable: ~Copyable {
   let helpers: FlatArray<HelperRecord>
   let kin: FlatArray<Kinship>
   let shifts: FlatArray<SequenceShifts>
+  let labels: FlatArray<ConnectionLabels>
   var expectations: ExpectationTable
   let index: TableIndex
   let hash: TupleHash
@@ -52,6 +53,7 @@ struct ConnectionTable: ~Copyable {
     helpers = FlatArray(count: capacity)
     kin = FlatArray(count: capacity)
     shifts = FlatArray(count: capacity)
+    labels = FlatArray(count: capacity)
     self.expectations = ExpectationTable(capacity: expectations)
     index = TableIndex(entries: 2 * capacity)
     hash = TupleHash(seed: &seed)
