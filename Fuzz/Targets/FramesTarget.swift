@@ -201,6 +201,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
   case frames
   case capture
   case ruleset
+  case control
 
   /// - Returns: a digest of what came out, the same for the same bytes.
   @discardableResult
@@ -209,6 +210,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     case .frames: FuzzTarget.runFrames(bytes)
     case .capture: FuzzTarget.runCapture(bytes)
     case .ruleset: FuzzTarget.runRuleset(bytes)
+    case .control: FuzzTarget.runControl(bytes)
     }
   }
 

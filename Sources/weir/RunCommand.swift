@@ -39,6 +39,12 @@
         valueName: "FILE"))
     var state: String?
 
+    @Option(
+      help: ArgumentHelp(
+        "Where `weir conntrack` and `weir reload` reach this gateway: a socket that only its owner may use.",
+        valueName: "SOCKET"))
+    var control = ControlServer.defaultPath
+
     @Option(help: "How many workers share the packets. Only 1 so far: see docs/gateway.md.")
     var workers = 1
 
@@ -64,7 +70,7 @@
       } catch {
         throw Failure(message: "weir: \(error)", status: 1)
       }
-      let gateway = try Gateway(source(), statePath: state, logger)
+      let gateway = try Gateway(source(), statePath: state, control: control, logger)
       let group = ServiceGroup(
         configuration: ServiceGroupConfiguration(
           services: [.init(service: gateway)],
