@@ -1,4 +1,4 @@
-// Fuzz target (d): any bytes as what a client of the control socket sends and as a file of conntrack's
+// Fuzz target (e): any bytes as what a client of the control socket sends and as a file of conntrack's
 // commands. What is read must come out as it went in.
 
 import Conntrack

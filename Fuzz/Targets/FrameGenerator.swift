@@ -76,7 +76,9 @@ public struct FrameGenerator: Sendable {
   private static let own6 = ["fd00:1::1", "2001:db8:9::1", "fe80::1:1", "fe80::2:1"]
   private static let odd6 = ["::", "::1", "ff02::1", "ff01::1", "fd00:1::"]
   private static let ports: [UInt16] = [
-    0, 21, 21, 21, 22, 23, 25, 53, 69, 80, 137, 161, 500, 700, 1000, 2000, 2500, 3128, 4444, 8053,
+    0, 21, 21, 21, 1723, 1723, 1723, 6667, 22, 23, 25, 53, 69, 80, 137, 161, 500, 700, 1000, 2000,
+    2500,
+    3128, 4444, 8053,
     8080, 8083,
     40000,
   ]
@@ -158,6 +160,12 @@ public struct FrameGenerator: Sendable {
         pick(types), UInt8(below(3)), rest: UInt32(below(4)) << 16, from: source, to: destination,
         fields, data: [UInt8](repeating: 0x62, count: size()))
     default:
+      if oneIn(3) {
+        let key = UInt8(pick([0xbb, 0, 1]))
+        return Packet(
+          47, from: source, to: destination, fields,
+          payload: [0x30, 1, 0x88, 0x0b, 0, 4, 6, key, 0, 0, 0, 1, 2, 3, 4, 5])
+      }
       let number = UInt8(pick([47, 50, 51, 132, 136, 33, 99, 0, 59, 60, 41, 4]))
       return Packet(
         number, from: source, to: destination, fields,
@@ -208,17 +216,34 @@ public struct FrameGenerator: Sendable {
     "EPRT |1|10.0.1.2|1025|\r\n", "EPRT |2|fd00:1::2|1025|\r\n", "EPRT |2|fd00:1::0.0.0.3|20|\r\n",
     "227 at (10,0,1,10,4,1).\r\n", "227 (198,51,100,2,7,7)\r\n", "229 at (|||1026|)\r\n",
     "200 ok\r\n", "PORT 10,0,1,2,4,1", "EPRT |1|10.0.1.2|10", "PORT 10,0,1,150,0,0\r\n",
+    "PRIVMSG b :\u{1}DCC SEND f 167772418 1025\u{1}\r\n",
+    "PRIVMSG b :\u{1}DCC CHAT chat 167772419 65535\u{1}\n",
   ]
 
-  /// Puts words into a segment from or to FTP's port.
+  /// A control message of PPTP's: its type, and numbers of calls in all places.
+  private mutating func controlMessage() -> [UInt8] {
+    let lengths: [UInt8] = [156, 156, 16, 16, 16, 20, 168, 32, 220, 24, 28, 16, 148, 40, 24]
+    let type = pick([1, 2, 2, 7, 7, 8, 8, 9, 10, 11, 12, 13, below(15) + 1])
+    let length = lengths[type - 1]
+    var bytes: [UInt8] = [0, length, 0, 1, 0x1a, 0x2b, 0x3c, 0x4d, 0, UInt8(type), 0, 0]
+    for _ in 0..<2 { bytes += [0x06, UInt8(pick([0xbb, 0, 1]))] }
+    bytes += [1, 0]
+    bytes[14] = type == 2 ? 1 : bytes[14]
+    return Array((bytes + [UInt8](repeating: 0, count: 220)).prefix(Int(length)))
+  }
+
+  /// Puts words into a segment from or to the port of a helper.
   private mutating func speak(_ packet: inout Packet, _ layout: Layout) {
     let transport = layout.transport
     let ports = [0, 2].map {
       UInt16(packet.bytes[transport + $0]) << 8 | UInt16(packet.bytes[transport + $0 + 1])
     }
     let data = transport + Int(packet.bytes[transport + 12] >> 4) * 4
-    guard ports.contains(21), data <= packet.bytes.count else { return }
-    var words = [UInt8](pick(FrameGenerator.lines).utf8)
+    let isCall = ports.contains(1723)
+    guard isCall || ports.contains(21) || ports.contains(6667), data <= packet.bytes.count else {
+      return
+    }
+    var words = isCall ? controlMessage() : [UInt8](pick(FrameGenerator.lines).utf8)
     if oneIn(3) { words = mutator.mutate(words, with: recent, most: 2, limit: 200) }
     packet.bytes.replaceSubrange(data..., with: words)
     let length = packet.bytes.count - (layout.family == .ipv4 ? 0 : 40)

@@ -91,8 +91,12 @@ public struct FrameRun: ~Copyable {
   private var interfaces: [InterfaceID] = []
   private var packet = PacketBuffer()
   private var now: Int64 = 1_700_000_000_000_000_000
+  /// What came out, and became of the packets, and listeners heard: each in its order.
+  private var digests = Digests()
   /// A digest of everything that came out: the same frames must give the same.
-  public private(set) var digest: UInt64 = 0xcbf2_9ce4_8422_2325
+  public var digest: UInt64 {
+    (digests.verdicts &* 31 &+ digests.packets) &* 31 &+ digests.events
+  }
   public private(set) var verdicts: [PacketVerdict: Int] = [:]
   /// What the last frame made leave, for whoever wants to answer it.
   public private(set) var emitted: [(packet: Packet, interface: Int)] = []
@@ -103,10 +107,73 @@ public struct FrameRun: ~Copyable {
     for name in FrameRecord.interfaceNames { interfaces.append(firewall.interface(named: name)) }
   }
 
+  private struct Digests {
+    var verdicts: UInt64 = 0xcbf2_9ce4_8422_2325
+    var packets: UInt64 = 0xcbf2_9ce4_8422_2325
+    var events: UInt64 = 0xcbf2_9ce4_8422_2325
+  }
+
   /// Shows the firewall one frame.
   public mutating func show(_ record: FrameRecord) {
     now += record.pause
     emitted.removeAll(keepingCapacity: true)
+    guard let arrival = read(record) else { return }
+    pass(arrival, isOutput: record.flags.contains(.isOutput))
+  }
+
+  /// Shows it frames as they come in together; what the host sends itself goes between two bursts.
+  public mutating func show(
+    together records: some Sequence<FrameRecord>, in burst: inout PacketBurst
+  ) {
+    emitted.removeAll(keepingCapacity: true)
+    for record in records {
+      now += record.pause
+      guard let arrival = read(record) else { continue }
+      let isOutput = record.flags.contains(.isOutput)
+      if !isOutput {
+        if burst.append(packet.bytes, arrival) { continue }
+        finish(&burst)
+        if burst.append(packet.bytes, arrival) { continue }
+      }
+      finish(&burst)
+      pass(arrival, isOutput: isOutput)
+    }
+    finish(&burst)
+  }
+
+  private mutating func finish(_ burst: inout PacketBurst) {
+    var sink = CheckingSink()
+    sink.loopback = firewall.interface(named: "lo")
+    var observer = SilentObserver()
+    firewall.receive(&burst, to: &sink, observer: &observer)
+    for index in 0..<burst.count { note(burst.outcome(index)) }
+    burst.removeAll()
+    note(sink)
+  }
+
+  /// Shows another firewall the same frames, in bursts of random sizes: nothing may come out otherwise.
+  public func checkBursts(of records: [FrameRecord], seed: UInt64) {
+    var other = FrameRun(seed: seed)
+    var random = FuzzRandom(seed: seed)
+    var burst = PacketBurst()
+    var rest = records[...]
+    while !rest.isEmpty {
+      let size = random.oneIn(3) ? 1 + random.below(PacketBurst.capacity) : 1 + random.below(4)
+      other.show(together: rest.prefix(size), in: &burst)
+      rest = rest.dropFirst(size)
+    }
+    for (what, mine, its) in [
+      ("verdicts", digests.verdicts, other.digests.verdicts),
+      ("packets", digests.packets, other.digests.packets),
+      ("events", digests.events, other.digests.events),
+    ] where mine != its {
+      fatalError("in bursts other \(what) come out")
+    }
+    other.checkTable()
+  }
+
+  /// Puts a frame's packet into `packet`, and says how it arrives; nil where there is none.
+  private mutating func read(_ record: FrameRecord) -> Arrival? {
     var frame = record.frame
     let linkType = record.flags.contains(.isEthernet) ? 1 : 101
     if record.flags.contains(.repairsChecksums) {
@@ -118,43 +185,62 @@ public struct FrameRun: ~Copyable {
       }
     }
     let link = LinkFrame.decode(frame.rawSpan, linkType: linkType)
-    guard let family = link.family else { return }
+    guard let family = link.family else { return nil }
     let bytes = frame.rawSpan.slice(
       link.networkOffset..<link.networkOffset + link.networkLength)
-    guard packet.assign(bytes) else { return }
+    guard packet.assign(bytes) else { return nil }
     var arrival = Arrival(
       interface: interfaces[record.interface], family: family, timeNanoseconds: now)
     arrival.sourceMAC = link.sourceMAC
     if let destination = link.destinationMAC, destination >> 40 & 1 == 1 {
       arrival.packetType = destination == 0xffff_ffff_ffff ? .broadcast : .multicast
     }
+    return arrival
+  }
+
+  private mutating func pass(_ arrival: Arrival, isOutput: Bool) {
     var sink = CheckingSink()
     sink.loopback = firewall.interface(named: "lo")
-    let arrived = Packet(bytes: bytes.array)
+    let arrived = Packet(bytes: packet.bytes.array)
     sink.arrived = arrived
     sink.arrivedRight = arrived.transportChecksumIsRight
     var observer = CountingObserver()
     let outcome =
-      record.flags.contains(.isOutput)
+      isOutput
       ? firewall.send(&packet, arrival, to: &sink, observer: &observer)
       : firewall.receive(&packet, arrival, to: &sink, observer: &observer)
-    verdicts[outcome.verdict, default: 0] += 1
     // What the host sends itself may be dropped in INPUT after it left by the loopback.
     if outcome.verdict != .accept
       && sink.emitted.contains(where: { $0.packet == arrived && $0.interface != sink.loopback })
     {
       sink.broken("a packet that was not accepted leaves", arrived)
     }
-    mix(UInt64(outcome.verdict.rawValue) << 8 | UInt64(outcome.ctState?.rawValue ?? 9))
-    for (packet, interface) in sink.emitted {
-      mix(UInt64(bitPattern: Int64(interface.rawValue)))
-      for byte in packet.bytes { mix(UInt64(byte)) }
-      emitted.append((packet, interfaces.firstIndex(of: interface) ?? 3))
-    }
-    for event in firewall.tracker.takeEvents() { mix(UInt64(event.connection.id)) }
+    note(outcome)
+    note(sink)
   }
 
-  private mutating func mix(_ value: UInt64) {
+  private mutating func note(_ outcome: PacketOutcome) {
+    verdicts[outcome.verdict, default: 0] += 1
+    FrameRun.mix(
+      UInt64(outcome.verdict.rawValue) << 8 | UInt64(outcome.ctState?.rawValue ?? 9),
+      &digests.verdicts)
+  }
+
+  /// What left, and what listeners heard meanwhile.
+  private mutating func note(_ sink: CheckingSink) {
+    for (packet, interface) in sink.emitted {
+      FrameRun.mix(UInt64(bitPattern: Int64(interface.rawValue)), &digests.packets)
+      for byte in packet.bytes { FrameRun.mix(UInt64(byte), &digests.packets) }
+      emitted.append((packet, interfaces.firstIndex(of: interface) ?? 3))
+    }
+    for event in firewall.tracker.takeEvents() {
+      FrameRun.mix(
+        UInt64(event.connection.id) << 8 | UInt64(event.connection.status.rawValue),
+        &digests.events)
+    }
+  }
+
+  private static func mix(_ value: UInt64, _ digest: inout UInt64) {
     digest = (digest ^ value) &* 0x100_0000_01b3
   }
 
@@ -202,6 +288,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
   case capture
   case ruleset
   case control
+  case timeouts
 
   /// - Returns: a digest of what came out, the same for the same bytes.
   @discardableResult
@@ -211,13 +298,16 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     case .capture: FuzzTarget.runCapture(bytes)
     case .ruleset: FuzzTarget.runRuleset(bytes)
     case .control: FuzzTarget.runControl(bytes)
+    case .timeouts: FuzzTarget.runTimeouts(bytes)
     }
   }
 
   static func runFrames(_ bytes: [UInt8]) -> UInt64 {
+    let records = FrameRecord.records(bytes)
     var run = FrameRun()
-    for record in FrameRecord.records(bytes) { run.show(record) }
+    for record in records { run.show(record) }
     run.checkTable()
+    run.checkBursts(of: records, seed: 1)
     run.expireEverything()
     return run.digest
   }

@@ -92,6 +92,8 @@ enum FuzzHost {
     -A PREROUTING -p tcp -m tcp --dport 21 -j CT --helper ftp
     -A PREROUTING -p udp -m udp --dport 500 -j CT --helper tftp
     -A OUTPUT -p tcp -m tcp --dport 21 -j CT --helper ftp
+    -A PREROUTING -p tcp -m tcp --dport 1723 -j CT --helper pptp
+    -A PREROUTING -p tcp -m tcp --dport 6667 -j CT --helper irc
     -A PREROUTING -s 192.0.2.66/32 -j DROP
     COMMIT
     *mangle

@@ -26,15 +26,18 @@ public enum LongRun {
   ) {
     var generator = FrameGenerator(seed: seed)
     var run = FrameRun(seed: seed)
+    var records: [FrameRecord] = []
     for number in 0..<frames {
       let record = generator.next()
       observing(record)
+      records.append(record)
       run.show(record)
       for (packet, interface) in run.emitted { generator.saw(packet, leaving: interface) }
       report.emitted += run.emitted.count
       if number % 97 == 0 { run.checkTable() }
     }
     run.checkTable()
+    run.checkBursts(of: records, seed: seed)
     run.expireEverything()
     report.frames += frames
     report.digest = report.digest &* 31 &+ run.digest

@@ -18,6 +18,7 @@ struct ConnectionTable: ~Copyable {
   let shifts: FlatArray<SequenceShifts>
   let labels: FlatArray<ConnectionLabels>
   var expectations: ExpectationTable
+  var callKeys: CallKeys
   let index: TableIndex
   let hash: TupleHash
   var wheel = TimerWheel()
@@ -55,6 +56,7 @@ struct ConnectionTable: ~Copyable {
     shifts = FlatArray(count: capacity)
     labels = FlatArray(count: capacity)
     self.expectations = ExpectationTable(capacity: expectations)
+    callKeys = CallKeys(expectations: expectations)
     index = TableIndex(entries: 2 * capacity)
     hash = TupleHash(seed: &seed)
     sources = SourceIndex(capacity: capacity)
@@ -305,6 +307,8 @@ struct ConnectionTable: ~Copyable {
     guard link != 0 else { return }
     kin[record].master = 0
     let master = Int(link - 1)
+    // A PPTP call's flow takes the keys of its call along, also where it was never confirmed.
+    if records[record].protocolNumber == IPProtocolNumber.gre { forgetCallKeys(of: master) }
     kin[master].children -= 1
     if kin[master].children == 0 && records[master].status.contains(.dying) { release(master) }
   }
@@ -385,11 +389,16 @@ struct ConnectionTable: ~Copyable {
   /// Calls `expire` with each record that is due within the tick that has not wholly passed yet.
   /// - Complexity: O(records due in the same millisecond).
   mutating func expireWithinTick(_ now: Int64, _ expire: (inout ConnectionTable, Int) -> Void) {
-    var next = wheel.heads[wheel.fineSlot(of: wheel.tick)]
+    let slot = wheel.fineSlot(of: wheel.tick)
+    var next = wheel.heads[slot]
     while next != 0 {
       let record = Int(next - 1)
       next = records[record].next
-      if records[record].deadline <= now { expire(&self, record) }
+      guard records[record].deadline <= now else { continue }
+      // One that takes others along may take the next one.
+      let isAlone = !records[record].extensions.contains(.helper)
+      expire(&self, record)
+      if !isAlone { next = wheel.heads[slot] }
     }
   }
 

@@ -93,7 +93,8 @@ extension ConnectionTracker {
       }
       gone.append(record)
     }
-    for record in gone { destroy(record) }
+    // One may have taken another along.
+    for record in gone where table.records[record].family != 0 { destroy(record) }
   }
 
   /// Files a connection under its original source.
@@ -154,7 +155,9 @@ extension ConnectionTracker {
     _ bytes: RawSpan, _ headers: PacketHeaders
   ) -> Tuple? {
     // The answer to the packet is what the table has the other direction's tuple for.
-    guard let answer = Tuple(bytes, headers)?.inverted,
+    guard var seen = Tuple(bytes, headers) else { return nil }
+    table.completeCall(&seen, bytes, at: headers.transportOffset, end: headers.end)
+    guard let answer = seen.inverted,
       let found = findLiving(answer, zone: TrackingZone())
     else { return nil }
     return table.tuple(found.record, found.direction.opposite)

@@ -27,6 +27,9 @@ public struct ConnectionTracker: ~Copyable {
     didSet { table.expectations.recordsEvents = recordsEvents }
   }
   var events: [ConnectionEvent] = []
+  /// Who has to give way when room is needed next, in place of those whom the table's own hash finds: to
+  /// lay it beside another table, whose hash is another.
+  package var foreseenVictims: [ZonedTuple]?
   /// Of the connection that began last, where an expectation had announced it.
   public internal(set) var adoption: Adoption?
 
@@ -94,11 +97,23 @@ public struct ConnectionTracker: ~Copyable {
     let now = now
     // Listeners hear of every expiry before the packet after it, so not even a tick later. Others do
     // not see the difference: an expired record that is met counts as gone.
-    guard recordsEvents else { return table.advance(to: now) { $0.remove($1) } }
+    guard recordsEvents else {
+      return table.advance(to: now) { table, record in
+        for direction in Direction.allCases {
+          if let call = table.takeCall(of: record, direction, now: now) { table.remove(call) }
+        }
+        table.remove(record)
+      }
+    }
     var expired: [ConnectionEvent] = []
     func expire(_ table: inout ConnectionTable, _ record: Int) {
       expired.append(
         ConnectionTracker.end(table, record, now: now, at: table.records[record].deadline))
+      for direction in Direction.allCases {
+        guard let call = table.takeCall(of: record, direction, now: now) else { continue }
+        expired.append(ConnectionTracker.end(table, call, now: now, at: now))
+        table.remove(call)
+      }
       table.remove(record)
     }
     table.advance(to: now, expire)
@@ -130,11 +145,14 @@ public struct ConnectionTracker: ~Copyable {
         return tracking
       }
     }
-    guard let tuple = Tuple(bytes, headers) else {
+    guard var tuple = Tuple(bytes, headers) else {
       let isWhole = headers.transportOffset >= 0 && headers.end - headers.transportOffset >= 8
       return invalid(
         number == IPProtocolNumber.gre && isWhole
           ? .greNotPPTP : .truncated(protocolNumber: number))
+    }
+    if number == IPProtocolNumber.gre {
+      table.completeCall(&tuple, bytes, at: headers.transportOffset, end: headers.end)
     }
     // A second round only where a finished connection gave way to a new one.
     for _ in 0..<2 {
@@ -199,6 +217,11 @@ public struct ConnectionTracker: ~Copyable {
           type: UInt8(tuple.destinationPort >> 8),
           code: UInt8(truncatingIfNeeded: tuple.destinationPort)))
     }
+    // A packet that turns out to be INVALID needs room all the same.
+    guard hasRoom(for: tuple, zone: template.zone[.original]) else {
+      statistics.drop += 1
+      return full()
+    }
     let announced =
       table.expectations.isEmpty ? nil : expectation(of: tuple, zone: template.zone.id)
     if let reason = packetError(bytes, headers, hook) {
@@ -208,12 +231,6 @@ public struct ConnectionTracker: ~Copyable {
         useUp(announced)
       }
       return invalid(reason)
-    }
-    if settings.max != 0 && table.count >= settings.max
-      && !dropEarly(tuple, template.zone[.original])
-    {
-      statistics.drop += 1
-      return full()
     }
     guard let record = table.allocate(original: tuple, reply: reply, zone: template.zone) else {
       statistics.drop += 1
@@ -332,7 +349,7 @@ public struct ConnectionTracker: ~Copyable {
   }
 
   private func full() -> Tracking {
-    var tracking = Tracking.invalid(.tableFull(limit: settings.max))
+    var tracking = Tracking.invalid(.tableFull(limit: Int64(limit)))
     tracking.mustDrop = true
     return tracking
   }
@@ -408,6 +425,7 @@ public struct ConnectionTracker: ~Copyable {
   /// Takes a confirmed connection out of the table and tells listeners.
   mutating func destroy(_ record: Int) {
     tellDestroyed(record)
+    endCalls(of: record)
     table.remove(record)
   }
 
@@ -415,6 +433,7 @@ public struct ConnectionTracker: ~Copyable {
   /// the record stays until the packet is finished.
   private mutating func kill(_ record: Int) {
     tellDestroyed(record)
+    endCalls(of: record)
     table.unfile(record)
     table.records[record].status.insert(.dying)
   }
@@ -424,32 +443,6 @@ public struct ConnectionTracker: ~Copyable {
     guard !tracking.connection.isNone, !tracking.isUnconfirmed, !tracking.isDying else { return }
     kill(tracking.connection.index)
     tracking.isDying = true
-  }
-
-  /// Makes room for `tuple`: looks where the kernel would, in the eight hash buckets from its own on,
-  /// for a connection that is not assured.
-  private mutating func dropEarly(_ tuple: Tuple, _ zone: UInt16) -> Bool {
-    let hash = table.hash(tuple, zone: zone)
-    let buckets = UInt64(max(settings.buckets, 1))
-    let bucket = ((hash >> 32) * buckets) >> 32
-    // The hashes that fall into buckets `bucket` to `bucket + 7` of `buckets`.
-    let first = (bucket << 32) / buckets
-    let last = min(((bucket + 8) << 32) / buckets, 1 << 32) - 1
-    var victim: Int?
-    table.index.scan(from: first << 32, to: last << 32 | 0xffff_ffff) { reference in
-      let candidate = reference.record
-      let isOver = table.records[candidate].deadline <= now
-      if table.records[candidate].status.contains(.assured) && !isOver { return false }
-      let place = table.hash(candidate, reference.direction) >> 32
-      guard (first...last).contains(place) else { return false }
-      // Rather one whose time is over; else the first.
-      victim = isOver ? candidate : victim ?? candidate
-      return isOver
-    }
-    guard let victim else { return false }
-    if table.records[victim].deadline > now { statistics.earlyDrop += 1 }
-    destroy(victim)
-    return true
   }
 
   // MARK: What a packet changes

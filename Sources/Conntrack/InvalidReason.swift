@@ -33,6 +33,8 @@ public enum InvalidReason: Hashable, Sendable, BitwiseCopyable {
   case icmpErrorUnreadable
   /// An ICMP error sent to someone other than who sent the quoted packet.
   case icmpErrorMisaddressed
+  /// An ICMPv6 redirect that no router of this link sent (RFC 4861 section 8.1).
+  case icmpRedirectFromAfar
   /// No room for a new connection, and none that may be dropped early was found.
   case tableFull(limit: Int64)
   /// GRE of version 1 is PPTP's, and its payload PPP (RFC 2637).
@@ -90,6 +92,8 @@ public enum InvalidReason: Hashable, Sendable, BitwiseCopyable {
       "the packet quoted in this ICMP error belongs to no known connection"
     case .icmpErrorUnreadable:
       "the packet quoted in this ICMP error cannot be read"
+    case .icmpRedirectFromAfar:
+      "an ICMPv6 redirect comes from a link-local address, with a hop limit of 255"
     case .icmpErrorMisaddressed:
       "this ICMP error is not sent to the sender of the packet it quotes"
     case .tableFull(let limit):

@@ -51,6 +51,12 @@ extension Firewall {
       {
         return refuse(reason, &passage)
       }
+    case .writes(let value, let offset):
+      if let reason = HelperNAT.write(
+        value, at: offset, &packet, &passage.headers, &tracker, passage.tracking)
+      {
+        return refuse(reason, &passage)
+      }
     }
     return moveNumbers(&packet, &passage)
   }

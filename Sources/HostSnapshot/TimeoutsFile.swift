@@ -12,9 +12,22 @@
 import Conntrack
 import Wire
 
-enum TimeoutsFile {
+#if canImport(FoundationEssentials)
+  import FoundationEssentials
+#else
+  import Foundation
+#endif
+
+package enum TimeoutsFile {
   /// The kernel's own limit lies far above what anyone has.
   private static let most = 65_534
+
+  /// For the fuzzer: the policies of any bytes.
+  package static func parse(
+    path: String, bytes: [UInt8]
+  ) throws(HostSnapshotError) -> [TimeoutPolicy] {
+    try parse(SnapshotFile(path: path, bytes: Data(bytes)))
+  }
 
   static func parse(_ file: SnapshotFile) throws(HostSnapshotError) -> [TimeoutPolicy] {
     var reader = Reader(path: file.path)

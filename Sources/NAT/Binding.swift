@@ -41,16 +41,13 @@ extension ConnectionTracker {
   ) -> Tuple {
     let isRandom = !range.options.isDisjoint(with: [.random, .randomFully])
     if kind == .source && !isRandom {
-      if range.accepts(current.source, current.sourcePort)
-        && isFree(current, for: connection)
+      if range.accepts(current.source, current.sourcePort) {
+        if isFree(current, for: connection) { return current }
+      } else if let mapped = mappedSource(
+        of: tuple(connection, .original), zone: zone(connection),
+        where: { range.accepts($0, $1) })
       {
-        return current
-      }
-      // One source is seen as the same source by everyone it talks to.
-      let mapped = mappedSource(of: tuple(connection, .original), zone: zone(connection)) {
-        range.accepts($0, $1)
-      }
-      if let mapped {
+        // One source that has to change is seen as the same source by everyone it talks to.
         var candidate = current
         candidate.source = mapped.address
         candidate.sourcePort = mapped.port
@@ -113,7 +110,7 @@ extension ConnectionTracker {
 
   /// The ports to choose from, for a protocol that has any.
   private func ports(
-    _ tuple: Tuple, _ kind: NATKind, _ range: NATRange
+    _ tuple: Tuple, _ kind: NATKind, _ range: NATRange, of connection: ConnectionNumber
   ) -> (first: Int, count: Int)? {
     let specified = range.options.contains(.portsSpecified)
     let limits = (
@@ -133,6 +130,10 @@ extension ConnectionTracker {
       case ..<1024: return (600, 1023 - 600 + 1)
       default: return (1024, 65_535 - 1024 + 1)
       }
+    case IPProtocolNumber.gre:
+      // Only a call that a helper announced has a key to give way.
+      guard master(of: connection) != nil else { return nil }
+      return specified ? (limits.0, limits.1 - limits.0 + 1) : (1, 65_535)
     default:
       return nil
     }
@@ -141,7 +142,7 @@ extension ConnectionTracker {
   private mutating func withFreePort(
     _ tuple: Tuple, _ kind: NATKind, _ range: NATRange, for connection: ConnectionNumber
   ) -> Tuple {
-    guard let (first, count) = ports(tuple, kind, range) else { return tuple }
+    guard let (first, count) = ports(tuple, kind, range, of: connection) else { return tuple }
     let usesSource = kind == .source || tuple.isICMPQuery
     var candidate = tuple
     var offset: Int

@@ -59,19 +59,39 @@ public enum HelperNAT {
   public static func follow(
     _ adoption: Adoption, _ tracker: inout ConnectionTracker, _ connection: ConnectionNumber
   ) {
-    guard adoption.following == .master else { return }
+    if adoption.following == .nothing { return }
     // The end that announced, as it calls itself and its peer.
     let announcer = tracker.tuple(adoption.master, adoption.direction.opposite)
-    tracker.bind(
-      connection, .source,
-      to: NATRange(
-        options: .mapAddresses, minAddress: announcer.destination,
-        maxAddress: announcer.destination))
-    tracker.bind(
-      connection, .destination,
-      to: NATRange(
-        options: [.mapAddresses, .portsSpecified], minAddress: announcer.source,
-        maxAddress: announcer.source, minPort: adoption.port, maxPort: adoption.port))
+    var source = NATRange(
+      options: .mapAddresses, minAddress: announcer.destination, maxAddress: announcer.destination)
+    var destination = NATRange(
+      options: .mapAddresses, minAddress: announcer.source, maxAddress: announcer.source)
+    if adoption.following == .pptp && adoption.direction == .original {
+      // What the client calls its call is what the answers' destination is translated to.
+      source.options.insert(.portsSpecified)
+      source.minPort = adoption.sourcePort
+      source.maxPort = adoption.sourcePort
+    } else {
+      destination.options.insert(.portsSpecified)
+      destination.minPort = adoption.port
+      destination.maxPort = adoption.port
+    }
+    tracker.bind(connection, .source, to: source)
+    tracker.bind(connection, .destination, to: destination)
+  }
+
+  /// Replaces two bytes of a packet, as a helper asked.
+  /// - Returns: nil, or why the packet must be dropped.
+  public static func write(
+    _ value: UInt16, at offset: Int, _ packet: inout PacketBuffer, _ headers: inout PacketHeaders,
+    _ tracker: inout ConnectionTracker, _ tracking: Tracking
+  ) -> HelperDrop? {
+    var words = Words()
+    words.append(UInt8(value >> 8))
+    words.append(UInt8(value & 255))
+    let isWritten = PayloadRewriter.replace(
+      &packet, &headers, at: offset, 2, with: words, &tracker, tracking)
+    return isWritten ? nil : .notTranslated
   }
 }
 
@@ -86,8 +106,10 @@ struct Words {
     count += 1
   }
 
-  mutating func append(decimal value: UInt16) {
-    var scale: UInt16 = 10_000
+  mutating func append(decimal value: UInt16) { append(decimal: UInt32(value)) }
+
+  mutating func append(decimal value: UInt32) {
+    var scale: UInt32 = 1_000_000_000
     while scale > 1 && value < scale { scale /= 10 }
     while scale > 0 {
       append(UInt8(ascii: "0") + UInt8(value / scale % 10))
@@ -142,6 +164,10 @@ struct Words {
       append(bar)
       append(decimal: port)
       append(bar)
+    case .ircNumbers:
+      append(decimal: address.ipv4)
+      append(UInt8(ascii: " "))
+      append(decimal: port)
     case .ftpExtendedPort:
       for _ in 0..<3 { append(bar) }
       append(decimal: port)

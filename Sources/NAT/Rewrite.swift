@@ -57,7 +57,8 @@ public enum NATRewriter {
   ) -> Bool {
     let status = tracker.status(tracking.connection)
     let message = headers.transportOffset
-    if headers.family == .ipv4 && packet.uint8(at: message) == ICMPType.redirect {
+    let redirect = headers.family == .ipv4 ? ICMPType.redirect : ICMPv6Type.redirect
+    if packet.uint8(at: message) == redirect {
       // A redirect under translation would set the two ends talking past it.
       let done: ConnectionStatus = [.sourceNATDone, .destinationNATDone]
       if !status.isSuperset(of: done) || !status.isDisjoint(with: [.sourceNAT, .destinationNAT]) {
@@ -195,11 +196,15 @@ public enum NATRewriter {
         &packet, at: offset + ICMPField.checksum, from: old, to: new, oldAddress, newAddress,
         family)
     case IPProtocolNumber.gre:
-      // Nothing to rewrite in GRE itself, which has no ports; but what is too short for PPTP's
-      // version of it is not let through, nor where the destination changes, a version not known.
-      guard available >= GREField.pptpLength,
-        kind == .source || packet.uint16(at: offset) & GREField.versionMask <= 1
-      else { return false }
+      // Only PPTP's version has a key, the destination's; but what is too short for it is not let
+      // through, nor where the destination changes, a version not known.
+      guard available >= GREField.pptpLength else { return false }
+      if kind == .source { return true }
+      switch packet.uint16(at: offset) & GREField.versionMask {
+      case 0: return true
+      case 1: packet.store16(target.destinationPort, at: offset + GREField.callID)
+      default: return false
+      }
     default: break
     }
     return true

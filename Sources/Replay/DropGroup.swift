@@ -70,6 +70,7 @@ extension InvalidReason {
     case .icmpReplyWithoutQuery: "ICMP reply to a query never seen"
     case .icmpErrorForNothing: "ICMP error about a packet of no known connection"
     case .icmpErrorUnreadable: "ICMP error about a packet that cannot be read"
+    case .icmpRedirectFromAfar: "ICMPv6 redirect from no router of the link"
     case .icmpErrorMisaddressed: "ICMP error not sent to the sender of what it quotes"
     case .tableFull: "table full"
     case .greNotPPTP: "GRE of version 1 without PPP"

@@ -32,5 +32,14 @@ public enum ICMPv6Code {
   public static let unknownOption: UInt8 = 2
 }
 
+/// What lies where in an ICMPv6 redirect (RFC 4861 section 4.5), from the start of the message, and in the
+/// option of it that quotes a packet (section 4.6.3).
+public enum ICMPv6Redirect {
+  public static let options = 40
+  public static let redirectedHeader: UInt8 = 4
+  /// Of the option, before the quoted packet.
+  public static let redirectedHeaderLength = 8
+}
+
 /// The first eight bytes of an ICMPv6 message: the same shape as ICMP's.
 public typealias ICMPv6Header = ICMPHeader

@@ -77,6 +77,26 @@ func ports(
     #expect(mapped(lab).port == chosen)
   }
 
+  /// A source that may stay as it is, but is taken, draws anew, whatever it is seen as elsewhere.
+  @Test func aSourceInTheRangeDrawsAnew() {
+    let own: Address = "10.0.1.2"
+    for range in [nil, addresses(own), addresses(own, "10.0.1.2"), ports(own, 1000...1999)] {
+      let lab = TrackerLab()
+      let other = Socket("10.0.1.3", 1000)
+      let client = Socket("10.0.1.2", 1000)
+      var seen: [UInt16] = []
+      for last in 2...9 {
+        let server = Socket(Address("198.51.100.\(last)"), 53)
+        lab.passes(other.udp(to: server), to: addresses(own))
+        let tracking = lab.track(client.udp(to: server))
+        lab.tracker.bind(tracking.connection, .source, to: range)
+        #expect(lab.tracker.finish(tracking, passed: true) == .done)
+        seen.append(mapped(lab).port)
+      }
+      #expect(Set(seen).count > 4, "\(seen)")
+    }
+  }
+
   @Test func portsOfARangeRunOut() {
     let lab = TrackerLab()
     let range = ports(router, 2000...2003)

@@ -56,6 +56,11 @@ extension ConnectionTable {
     return oldest
   }
 
+  /// The expectation that a connection with this original tuple would fulfil.
+  func expectation(awaiting tuple: Tuple, zone: UInt16) -> Int? {
+    expectations.first(expectationHash(tuple, zone: zone)) { $0.zone == zone && $0.awaits(tuple) }
+  }
+
   /// One expectation, copied out.
   func expectation(_ number: Int) -> Expectation {
     let stored = expectations[number]

@@ -76,6 +76,7 @@ extension ConnectionTracker {
       master: ConnectionNumber(rawValue: expectation.master))
     table.expectations.statistics.new += 1
     useUp(number)
+    if expectation.helper == .pptp { forgetOtherCall(of: record, expectation) }
   }
 
   /// The connection that announced this one; it may be out of the table by now.

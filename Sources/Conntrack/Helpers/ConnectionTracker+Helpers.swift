@@ -39,6 +39,8 @@ extension ConnectionTracker {
     case .none: return .pass
     case .ftp: return helpFTP(bytes, headers, tracking)
     case .tftp: return helpTFTP(bytes, headers, tracking)
+    case .pptp: return helpPPTP(bytes, headers, tracking)
+    case .irc: return helpIRC(bytes, headers, tracking)
     }
   }
 

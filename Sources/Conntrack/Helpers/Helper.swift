@@ -10,12 +10,16 @@ public enum HelperKind: UInt8, Hashable, Sendable, BitwiseCopyable, CaseIterable
   case none = 0
   case ftp
   case tftp
+  case pptp
+  case irc
 
   public var name: String {
     switch self {
     case .none: ""
     case .ftp: "ftp"
     case .tftp: "tftp"
+    case .pptp: "pptp"
+    case .irc: "irc"
     }
   }
 
@@ -23,7 +27,7 @@ public enum HelperKind: UInt8, Hashable, Sendable, BitwiseCopyable, CaseIterable
   public var protocolNumber: UInt8 {
     switch self {
     case .none: 0
-    case .ftp: IPProtocolNumber.tcp
+    case .ftp, .pptp, .irc: IPProtocolNumber.tcp
     case .tftp: IPProtocolNumber.udp
     }
   }
@@ -38,11 +42,19 @@ public enum HelperKind: UInt8, Hashable, Sendable, BitwiseCopyable, CaseIterable
     self = found
   }
 
-  public var families: [AddressFamily] { [.ipv4, .ipv6] }
+  public var families: [AddressFamily] {
+    self == .pptp || self == .irc ? [.ipv4] : [.ipv4, .ipv6]
+  }
 
   /// How many expectations of a class one connection may have, and how long they live.
   func policy(_ classNumber: UInt8) -> HelperPolicy {
-    HelperPolicy(number: Int(rawValue), most: 1, timeout: 300_000_000_000)
+    let most =
+      switch self {
+      case .none, .ftp, .tftp: 1
+      case .pptp: 2
+      case .irc: 8
+      }
+    return HelperPolicy(number: Int(rawValue), most: most, timeout: 300_000_000_000)
   }
 }
 
@@ -64,6 +76,7 @@ struct HelperRecord: BitwiseCopyable {
   /// The newest of them, plus one; 0: none.
   var newest: UInt32 = 0
   var lines = FTPLines()
+  var call = PPTPCall()
 }
 
 /// A connection's relatives, beside its record.
@@ -96,6 +109,8 @@ public enum AnnouncementForm: UInt8, Hashable, Sendable, BitwiseCopyable {
   case ftpExtended
   /// `|||1025|` (RFC 2428, the answer to EPSV)
   case ftpExtendedPort
+  /// `167772418 1025` (DCC)
+  case ircNumbers
 }
 
 /// What a packet says of a connection to come.
@@ -121,4 +136,6 @@ public enum HelperVerdict: Sendable, BitwiseCopyable {
   case pass
   case drop(HelperDrop)
   case announces(Announcement)
+  /// Two bytes of the packet are to be replaced: PPTP's call as the other side knows it.
+  case writes(UInt16, offset: Int)
 }

@@ -32,17 +32,42 @@ extension ConnectionTracker {
       if !ICMPType.isError(message.type) { return .query }
     } else {
       if ICMPQuery.isLinkBusiness(message.type) { return .decided(Tracking()) }
+      if message.type == ICMPv6Type.redirect { return judgeRedirect(bytes, headers, zone) }
       if !ICMPv6Type.isError(message.type) { return .query }
     }
-    return .decided(trackICMPError(bytes, headers, zone))
+    return .decided(
+      trackICMPError(bytes, headers, zone, quoteAt: headers.transportOffset + ICMPField.inner))
+  }
+
+  /// An ICMPv6 redirect (RFC 4861 sections 4.5, 4.6.3 and 8.1) is an error about the packet it quotes, if
+  /// it comes from a router of this link and its first option is the one that quotes.
+  private mutating func judgeRedirect(
+    _ bytes: RawSpan, _ headers: PacketHeaders, _ zone: TrackingZone
+  ) -> ICMPDisposition {
+    let start = headers.transportOffset
+    let option = start + ICMPv6Redirect.options
+    guard option <= headers.end else {
+      return .decided(.invalid(.truncated(protocolNumber: headers.transportProtocol)))
+    }
+    if bytes.uint8(at: start + ICMPField.code) != 0 { return .query }
+    guard bytes.uint8(at: IPv6Field.hopLimit) == 255, headers.source.high >> 54 == 0xfe80 >> 6
+    else {
+      return .decided(.invalid(.icmpRedirectFromAfar))
+    }
+    guard option + 2 <= headers.end, bytes.uint8(at: option + 1) != 0 else {
+      return .decided(.invalid(.icmpErrorUnreadable))
+    }
+    if bytes.uint8(at: option) != ICMPv6Redirect.redirectedHeader { return .query }
+    return .decided(
+      trackICMPError(bytes, headers, zone, quoteAt: option + ICMPv6Redirect.redirectedHeaderLength))
   }
 
   /// An error: RELATED to the connection of the packet it quotes, in the direction the error itself
   /// travels.
   private mutating func trackICMPError(
-    _ bytes: RawSpan, _ headers: PacketHeaders, _ zone: TrackingZone
+    _ bytes: RawSpan, _ headers: PacketHeaders, _ zone: TrackingZone, quoteAt inner: Int
   ) -> Tracking {
-    guard let quoted = quotedTuple(bytes, headers), let inverse = quoted.inverted else {
+    guard let quoted = quotedTuple(bytes, headers, at: inner), let inverse = quoted.inverted else {
       return .invalid(.icmpErrorUnreadable)
     }
     guard let found = findLiving(inverse, zone: zone) else {
@@ -59,8 +84,9 @@ extension ConnectionTracker {
   }
 
   /// The tuple of the packet an ICMP error quotes, as far as it can be read.
-  private func quotedTuple(_ bytes: RawSpan, _ headers: PacketHeaders) -> Tuple? {
-    let inner = headers.transportOffset + ICMPField.inner
+  private func quotedTuple(
+    _ bytes: RawSpan, _ headers: PacketHeaders, at inner: Int
+  ) -> Tuple? {
     let end = headers.end
     if headers.family == .ipv4 {
       guard inner + IPv4Field.minimumLength <= end else { return nil }
@@ -68,12 +94,17 @@ extension ConnectionTracker {
       let fragment = bytes.uint16(at: inner + IPv4Field.fragment)
       // Only a first fragment has the ports; and the header itself must be there, options and all.
       guard fragment & IPv4Field.offsetMask == 0, inner + headerLength <= end else { return nil }
-      return Tuple(
-        bytes, source: IPAddress(ipv4: bytes.uint32(at: inner + IPv4Field.source)),
-        destination: IPAddress(ipv4: bytes.uint32(at: inner + IPv4Field.destination)),
-        family: .ipv4,
-        protocolNumber: bytes.uint8(at: inner + IPv4Field.transportProtocol),
-        at: inner + headerLength, end: end)
+      let offset = inner + headerLength
+      guard
+        var tuple = Tuple(
+          bytes, source: IPAddress(ipv4: bytes.uint32(at: inner + IPv4Field.source)),
+          destination: IPAddress(ipv4: bytes.uint32(at: inner + IPv4Field.destination)),
+          family: .ipv4,
+          protocolNumber: bytes.uint8(at: inner + IPv4Field.transportProtocol),
+          at: offset, end: end)
+      else { return nil }
+      table.completeCall(&tuple, bytes, at: offset, end: end)
+      return tuple
     }
     guard inner + IPv6Field.length <= end else { return nil }
     let nextHeader = bytes.uint8(at: inner + IPv6Field.nextHeader)

@@ -45,6 +45,11 @@ struct Announced: Hashable {
         self.address = address
       }
       self.port = port
+    } else if let offer = line.split(separator: "\u{1}").first(where: { $0.hasPrefix("DCC ") }) {
+      let numbers = offer.split(separator: " ").dropFirst(2).compactMap { UInt32($0) }
+      guard numbers.count >= 2 else { return nil }
+      address = IPAddress(ipv4: numbers[0])
+      port = UInt16(truncatingIfNeeded: numbers[1])
     } else {
       return nil
     }

@@ -6,7 +6,7 @@ import Wire
 
 /// In what the two sides differ.
 enum DifferenceKind: String, Comparable {
-  case sent, ctstate, output, events, table, details, counters
+  case sent, ctstate, output, events, table, details, counters, statistics
 
   static func < (a: DifferenceKind, b: DifferenceKind) -> Bool { a.rawValue < b.rawValue }
 }
@@ -46,9 +46,13 @@ struct Comparison {
     var numbers: Identifications = [:]
     let isSame =
       kernel.emissions.count == engine.emissions.count
-      && zip(kernel.emissions, engine.emissions).allSatisfy {
+      && (zip(kernel.emissions, engine.emissions).allSatisfy {
         isSameEmission($0, $1, sent, &numbers)
       }
+        || translates
+          && zip(kernel.emissions, renaming.withPiecesRewritten(engine.emissions)).allSatisfy {
+            isSameEmission($0, $1, sent, &numbers)
+          })
     if !isSame {
       var lines = ["output:"]
       for (who, emissions) in [("kernel", kernel.emissions), ("Weir  ", engine.emissions)] {

@@ -84,9 +84,11 @@ struct EngineSide: ~Copyable {
         outcome = firewall.receive(&packet, arrival, to: &leaving, observer: &silent)
       }
     }
+    firewall.tracker.foreseenVictims = nil
     answer.events = firewall.tracker.takeEvents()
     answer.expectationEvents = firewall.tracker.takeExpectationEvents()
-    if let state = outcome.ctState {
+    // What finds no room goes before any rule sees it.
+    if let state = outcome.ctState, outcome.reason != .tableFull {
       answer.ctState = state.name
       if let direction = outcome.direction, state != .invalid {
         answer.ctState += direction == .original ? "/o" : "/r"
@@ -119,6 +121,7 @@ struct EngineSide: ~Copyable {
     var silent = SilentObserver()
     firewall.advance(to: time, to: &leaving, observer: &silent)
     var answer = Answer()
+    answer.expired = firewall.tracker.takeEvents()
     answer.emissions = emissions(leaving)
     answer.sort()
     return answer
@@ -162,6 +165,19 @@ struct EngineSide: ~Copyable {
       }
     }
   }
+
+  /// Has those give way whom the kernel chose, where Weir needs room too: which they are its hash tells,
+  /// and that has a secret.
+  mutating func foreseeVictims(_ events: [ConnectionEvent]) {
+    firewall.tracker.foreseenVictims = events.filter { $0.kind == .destroy }.map {
+      ConnectionTracker.ZonedTuple(
+        $0.connection.original,
+        zone: TrackingZone(id: $0.connection.zone, direction: $0.connection.zoneDirection))
+    }
+  }
+
+  /// The counters of `conntrack -S`.
+  var statistics: ConntrackStatistics { firewall.tracker.statistics }
 
   /// What else is remembered of the connection of a tuple.
   func details(_ connection: Connection) -> ProtocolDetails {

@@ -45,7 +45,11 @@
 
     func run(_ test: ConformanceCase) throws -> Run {
       kernel = try kernels.side(test.router)
+      let limits = test.sysctls.filter(RootLimits.isOne)
+      let turn = try LaboratoryTurn(alone: !limits.isEmpty)
       try kernel.prepare(test)
+      let inForce = limits.isEmpty ? nil : try RootLimits(limits, turn: turn)
+      defer { withExtendedLifetime((turn, inForce)) {} }
       let router = kernel.router
       let rules = test.rules.isEmpty ? "" : try router.rules(test.family)
       var engine = try EngineSide(
@@ -93,6 +97,7 @@
         guard var answer = try kernel.send(sent, test.family) else { continue }
         packets += 1
         if test.hasHelpers { foresee(&engine, sent, answer) }
+        if test.hasLimit { engine.foreseeVictims(answer.events) }
         let engineAnswer = engine.take(mine, test.family, at: time)
         comparison.renaming.beginPacket()
         var table = engine.connections(at: System.now())
@@ -115,6 +120,9 @@
         if test.hasHelpers {
           findings += try expectationFindings(
             &engine, answer, engineAnswer, test.family)
+        }
+        if let finding = try kernel.statisticsFinding(engine, comparesFound: !test.translates) {
+          findings.append(finding)
         }
         run.exchanges.append(
           Exchange(

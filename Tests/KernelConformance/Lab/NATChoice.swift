@@ -13,6 +13,8 @@ struct NATChoice: Hashable {
   var ports: ClosedRange<UInt16>?
   /// The same address for one client, whomever it talks to.
   var isPersistent = false
+  /// Ports are drawn, not kept.
+  var isRandom = false
   /// Of `-p`; ports go with no rule that has none.
   var protocolNumber: UInt8?
 
@@ -31,6 +33,7 @@ struct NATChoice: Hashable {
     default: return nil
     }
     isPersistent = words.contains("--persistent")
+    isRandom = words.contains("--random") || words.contains("--random-fully")
     if let name = words.firstIndex(of: "-p"), name + 1 < words.count {
       protocolNumber = NATChoice.protocols[String(words[name + 1])]
     }
@@ -47,6 +50,19 @@ struct NATChoice: Hashable {
       default: break
       }
     }
+  }
+
+  /// A source of one address.
+  init(address: IPAddress) {
+    kind = .source
+    addresses = address...address
+  }
+
+  /// Whether the source of `tuple` lies in what the rule gives: `usual` where it gives no address.
+  func accepts(_ tuple: Tuple, _ usual: IPAddress) -> Bool {
+    (protocolNumber ?? tuple.protocolNumber) == tuple.protocolNumber
+      && (addresses ?? usual...usual).contains(tuple.source)
+      && ports?.contains(tuple.sourcePort) ?? true
   }
 
   /// `[2001:db8::1]:80-90`, `192.0.2.1-192.0.2.9:80`, `:80`, `2001:db8::1`.

@@ -286,6 +286,18 @@ struct PacketMaker {
     return bytes
   }
 
+  /// What of a redirect lies behind its first eight bytes: a better router, the destination, and the option
+  /// that quotes.
+  private static func redirect(_ quote: [UInt8], _ shape: PacketShape) -> [UInt8] {
+    let addresses = [IPAddress(high: 0xfe80 << 48, low: 7), shape.destination].flatMap { address in
+      [address.high, address.low].flatMap { half in
+        (0..<8).map { UInt8(truncatingIfNeeded: half >> UInt64(56 - 8 * $0)) }
+      }
+    }
+    let units = UInt8(clamping: (quote.count + 8 + 7) / 8)
+    return addresses + [ICMPv6Redirect.redirectedHeader, units, 0, 0, 0, 0, 0, 0] + quote
+  }
+
   private func error(
     _ error: ErrorStep, _ step: Step, _ number: Int, _ ip: IPFields, _ memory: SideMemory
   ) -> MadePacket? {
@@ -319,6 +331,9 @@ struct PacketMaker {
     }
     // Longer ones the cable would not carry.
     quote = Array(quote.prefix(min(error.quoted ?? 548, 1200)))
+    if family == .ipv6 && error.type == ICMPv6Type.redirect && !error.isNested {
+      quote = PacketMaker.redirect(quote, shape)
+    }
     if let at = error.flippedOffset, at < quote.count { quote[at] ^= error.flippedBits }
     var bytes = PacketBuilder.icmpError(
       from: Endpoint(error.source ?? shape.destination, family),

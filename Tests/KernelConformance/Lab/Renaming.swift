@@ -56,7 +56,7 @@ struct Renaming {
     settled.insert(engine.id)
     guard kernel.original == engine.original, kernel.reply != engine.reply,
       isLawful(kernel.reply, engine.reply, engine.original),
-      !sharesSource(engine, table, engine.reply), !sharesSource(engine, table, kernel.reply)
+      !mustShareSource(kernel.reply, engine, table)
     else { return nil }
     translations[engine.reply] = kernel.status.intersection(Renaming.translation)
     taken[engine.reply] = kernel.reply
@@ -64,20 +64,32 @@ struct Renaming {
     return kernel
   }
 
-  /// A source that NAT has translated for one connection is translated the same way for the next where
-  /// it can be: then there was no choice.
-  private func sharesSource(
-    _ engine: Connection, _ table: [Connection], _ reply: Tuple
-  ) -> Bool {
-    guard let onward = reply.inverted else { return false }
-    return table.contains { other in
-      guard other.id != engine.id, other.original.source == engine.original.source,
-        other.original.sourcePort == engine.original.sourcePort,
-        other.original.protocolNumber == engine.original.protocolNumber,
-        let its = other.reply.inverted
-      else { return false }
-      return its.source == onward.source && its.sourcePort == onward.sourcePort
-        && (its.source != other.original.source || its.sourcePort != other.original.sourcePort)
+  /// Whether there was no choice: a source that has to change is seen as what it was seen as last, where
+  /// that lies in the range and is free. Ports that are drawn may be the same by chance, so this says
+  /// no where some rule that may have been the one draws, or lets the source stay.
+  private func mustShareSource(_ kernel: Tuple, _ engine: Connection, _ table: [Connection]) -> Bool
+  {
+    guard let its = kernel.inverted, let mine = engine.reply.inverted else { return false }
+    let original = engine.original
+    let before = table.filter {
+      $0.id < engine.id && $0.original.source == original.source
+        && $0.original.sourcePort == original.sourcePort
+        && $0.original.protocolNumber == original.protocolNumber
+        && ZonedTuple($0.original, of: $0).zone == ZonedTuple(original, of: engine).zone
+    }
+    var rules = choices.filter {
+      $0.kind == .source && $0.accepts(its, its.source) && $0.accepts(mine, its.source)
+    }
+    // NETMAP, or no rule at all.
+    if rules.isEmpty { rules = [NATChoice(address: its.source)] }
+    return rules.allSatisfy { rule in
+      guard !rule.isRandom, !rule.accepts(original, its.source) else { return false }
+      let last = before.filter { $0.reply.inverted.map { rule.accepts($0, its.source) } ?? false }
+        .max { $0.id < $1.id }?.reply.inverted
+      guard let last else { return false }
+      return [its, mine].contains {
+        $0.source == last.source && $0.sourcePort == last.sourcePort
+      }
     }
   }
 
@@ -132,6 +144,8 @@ struct Renaming {
     }
     if kind == .destination { return false }
     if kind == nil { return true }
+    // The key of a PPTP call's source: any but 0.
+    if original.protocolNumber == IPProtocolNumber.gre { return kernel != 0 && engine != 0 }
     // A port that gives way stays in its class.
     let classes: [ClosedRange<UInt16>] = [1...511, 600...1023, 1024...65_535]
     let mine = original.sourcePort < 512 ? 0 : original.sourcePort < 1024 ? 1 : 2

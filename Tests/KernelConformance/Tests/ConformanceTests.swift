@@ -30,6 +30,10 @@ import Testing
       let laboratory = try Conformance()
       for name in Self.files {
         let text = try String(contentsOf: Self.folder.appending(path: name), encoding: .utf8)
+        if try Conformance.isOutOfReach(name: name, text: text) {
+          print("\(name) is skipped: only the first network namespace sets its limits")
+          continue
+        }
         let difference = try laboratory.runFile(name: name, text: text)
         if name.hasPrefix("known-") {
           // Where Weir is known to be wrong. When this fails, it is no longer: rename the file.

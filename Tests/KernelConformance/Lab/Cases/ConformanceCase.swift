@@ -134,6 +134,8 @@ struct ConformanceCase: Hashable {
   var hasPartialTables: Bool { rules.contains { $0.contains(" :") && $0.contains(" ACCEPT [") } }
 
   var translates: Bool { rules.contains { $0.hasPrefix("-t nat") } }
+  /// Whether the table may get full.
+  var hasLimit: Bool { sysctls.contains { $0.name == "net.netfilter.nf_conntrack_max" } }
   var hasHelpers: Bool { rules.contains { $0.contains("-j CT --helper") } }
 
   /// What iptables-restore reads; empty without rules.

@@ -22,8 +22,7 @@ private struct FTPSession {
   private let isFromLAN: Bool
   private let client: IPAddress
   private let server: IPAddress
-  private var next: [UInt32]
-  private let hasSACK: Bool
+  private var talk: TCPTalk
   /// The ports announced are few, so that they are taken sometimes.
   private var port: UInt16 = 1025
 
@@ -45,48 +44,13 @@ private struct FTPSession {
         kind: .tcp, port: isFromLAN ? .lan : .wan,
         source: Endpoint(client, family, port: 4000 + UInt16(control)),
         destination: Endpoint(server, family, port: chooser.chance(90) ? 21 : 2121)))
-    next = [
-      chooser.of([1000, 1000, 4_294_967_290, chooser.number(0...UInt32.max)]),
-      chooser.of([5000, 5000, 4_294_967_280, chooser.number(0...UInt32.max)]),
-    ]
-    hasSACK = chooser.chance(60)
-  }
-
-  private func segment(
-    _ flags: TCPFlags, _ direction: Direction, _ payload: [UInt8]? = nil,
-    sequence: UInt32? = nil, acknowledgement: UInt32? = nil, options: [UInt8] = []
-  ) -> Step {
-    let tcp = TCPStep(
-      flags: flags, sequence: sequence ?? next[Int(direction.rawValue)],
-      acknowledgement: flags.contains(.ack)
-        ? acknowledgement ?? next[Int(direction.opposite.rawValue)] : 0, window: 64_240,
-      options: options, payload: payload)
-    return Step(kind: .tcp(tcp), flow: control, direction: direction)
-  }
-
-  private mutating func say(_ text: String, _ direction: Direction) -> Step {
-    say([UInt8](text.utf8), direction)
-  }
-
-  private mutating func say(_ payload: [UInt8], _ direction: Direction) -> Step {
-    let step = segment([.psh, .ack], direction, payload)
-    next[Int(direction.rawValue)] &+= UInt32(payload.count)
-    return step
-  }
-
-  private mutating func handshake() -> [Step] {
-    let options: [UInt8] = [2, 4, 5, 0xb4] + (hasSACK ? [4, 2, 1, 1] : [])
-    let syn = segment(.syn, .original, options: options)
-    next[0] &+= 1
-    let answer = segment([.syn, .ack], .reply, options: options)
-    next[1] &+= 1
-    return [syn, answer, segment(.ack, .original)]
+    talk = TCPTalk(&chooser, flow: control)
   }
 
   mutating func steps(_ chooser: inout Chooser, _ test: inout ConformanceCase) -> [Step] {
-    var steps = handshake()
-    if chooser.chance(90) { steps.append(say("USER a\r\n", .original)) }
-    if chooser.chance(90) { steps.append(say("220 hi\r\n", .reply)) }
+    var steps = talk.handshake()
+    if chooser.chance(90) { steps.append(talk.say("USER a\r\n", .original)) }
+    if chooser.chance(90) { steps.append(talk.say("220 hi\r\n", .reply)) }
     for _ in 0..<chooser.of([2, 4, 7]) {
       steps += turn(&chooser, &test)
       if chooser.chance(12) { steps += oddity(&chooser, steps) }
@@ -94,12 +58,7 @@ private struct FTPSession {
         steps.append(DatagramGenerator.errorStep(&chooser, flow: control, family))
       }
     }
-    if chooser.chance(30) {
-      steps.append(segment([.fin, .ack], .original))
-      next[0] &+= 1
-    } else if chooser.chance(10) {
-      steps.append(segment(.rst, chooser.of([.original, .reply])))
-    }
+    steps += talk.farewell(&chooser)
     return steps
   }
 
@@ -116,23 +75,23 @@ private struct FTPSession {
     case 0:
       // In two parts.
       let at = chooser.number(1...max(1, line.count - 1))
-      steps.append(say(Array(line[..<at]), direction))
-      if at < line.count { steps.append(say(Array(line[at...]), direction)) }
-    case 1: steps.append(say(Array("NOOP\r\n".utf8) + line, direction))
-    case 2: steps.append(say(line + Array("NOOP\r\n".utf8), direction))
-    case 3: steps += [say("NOOP\r\n", direction), say(line, direction)]
-    case 4: steps += [say("NO", direction), say(line, direction)]
-    case 5: steps += [say(line, direction), say(line, direction)]
+      steps.append(talk.say(Array(line[..<at]), direction))
+      if at < line.count { steps.append(talk.say(Array(line[at...]), direction)) }
+    case 1: steps.append(talk.say(Array("NOOP\r\n".utf8) + line, direction))
+    case 2: steps.append(talk.say(line + Array("NOOP\r\n".utf8), direction))
+    case 3: steps += [talk.say("NOOP\r\n", direction), talk.say(line, direction)]
+    case 4: steps += [talk.say("NO", direction), talk.say(line, direction)]
+    case 5: steps += [talk.say(line, direction), talk.say(line, direction)]
     case 6:
       // Sent again, whether or not it arrived.
-      let before = next[Int(direction.rawValue)]
-      steps.append(say(line, direction))
-      if chooser.chance(50) { steps.append(say("NOOP\r\n", direction)) }
-      steps.append(segment([.psh, .ack], direction, line, sequence: before))
-    default: steps.append(say(line, direction))
+      let before = talk.next[Int(direction.rawValue)]
+      steps.append(talk.say(line, direction))
+      if chooser.chance(50) { steps.append(talk.say("NOOP\r\n", direction)) }
+      steps.append(talk.segment([.psh, .ack], direction, line, sequence: before))
+    default: steps.append(talk.say(line, direction))
     }
-    if chooser.chance(60) { steps.append(segment(.ack, direction.opposite)) }
-    if chooser.chance(40) { steps.append(say("200 ok\r\n", .reply)) }
+    if chooser.chance(60) { steps.append(talk.segment(.ack, direction.opposite)) }
+    if chooser.chance(40) { steps.append(talk.say("200 ok\r\n", .reply)) }
     if chooser.chance(70) { steps += data(&chooser, &test, isActive) }
     return steps
   }
@@ -231,10 +190,10 @@ private struct FTPSession {
   /// Acknowledgements of all kinds, selective ones too, and segments sent again.
   private func oddity(_ chooser: inout Chooser, _ steps: [Step]) -> [Step] {
     let direction: Direction = chooser.of([.original, .reply])
-    let other = next[Int(direction.opposite.rawValue)]
+    let other = talk.next[Int(direction.opposite.rawValue)]
     let back = chooser.number(0...40) as UInt32
     switch chooser.number(0...3) {
-    case 0: return [segment(.ack, direction, acknowledgement: other &- back)]
+    case 0: return [talk.segment(.ack, direction, acknowledgement: other &- back)]
     case 1:
       var options: [UInt8] = chooser.chance(70) ? [1, 1] : [1]
       let blocks = chooser.of([1, 2, 3])
@@ -246,14 +205,14 @@ private struct FTPSession {
         }
       }
       while options.count % 4 != 0 { options.append(1) }
-      return [segment(.ack, direction, acknowledgement: other &- back, options: options)]
+      return [talk.segment(.ack, direction, acknowledgement: other &- back, options: options)]
     case 2:
       return steps.filter {
         if case .tcp(let tcp) = $0.kind { return tcp.payload != nil }
         return false
       }.suffix(1).map { $0 }
     default:
-      return [segment(.ack, direction, sequence: next[Int(direction.rawValue)] &- back)]
+      return [talk.segment(.ack, direction, sequence: talk.next[Int(direction.rawValue)] &- back)]
     }
   }
 }

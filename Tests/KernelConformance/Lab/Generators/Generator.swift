@@ -26,6 +26,10 @@ struct CaseGenerator: Sendable {
   var about: String
   /// Runs only when asked for by name: it still finds what differs.
   var isOnDemand = false
+  /// Its cases set limits that are the whole machine's.
+  var setsLimits = false
+  /// Nil: either.
+  var family: AddressFamily?
   var make: @Sendable (inout Chooser, AddressFamily) -> ConformanceCase
 
   static let all = [
@@ -43,6 +47,14 @@ struct CaseGenerator: Sendable {
     },
     CaseGenerator(name: "helpers", about: "helpers: FTP, TFTP, what they expect, NAT of it") {
       HelpersGenerator.make(&$0, $1)
+    },
+    CaseGenerator(
+      name: "pptp", about: "PPTP: calls, the GRE flows of them, NAT of both", family: .ipv4
+    ) {
+      HelpersGenerator.make(&$0, $1, .pptp)
+    },
+    CaseGenerator(name: "irc", about: "IRC: what DCC offers, who comes, NAT", family: .ipv4) {
+      HelpersGenerator.make(&$0, $1, .irc)
     },
     CaseGenerator(name: "local", about: "the router's own packets: OUTPUT, INPUT, lo, NAT there") {
       LocalGenerator.make(&$0, $1)
@@ -100,6 +112,16 @@ struct CaseGenerator: Sendable {
     CaseGenerator(name: "marks", about: "marks of packets and connections, chains of one's own") {
       MarksGenerator.make(&$0, $1)
     },
+    CaseGenerator(
+      name: "mutants", about: "sound scripts of two ends, with mutations here and there"
+    ) {
+      MutantsGenerator.make(&$0, $1)
+    },
+    CaseGenerator(
+      name: "full", about: "a table at its limit: who gives way, who is refused", setsLimits: true
+    ) {
+      FullTableGenerator.make(&$0, $1)
+    },
     CaseGenerator(name: "zones", about: "zones of one direction or both, NAT within and across") {
       ZonesGenerator.zones(&$0, $1)
     },
@@ -115,7 +137,7 @@ struct CaseGenerator: Sendable {
     var outer = SeededGenerator(seed: base)
     var inner = SeededGenerator(seed: outer.next() ^ UInt64(number))
     var chooser = Chooser(seed: inner.next())
-    let family: AddressFamily = chooser.chance(60) ? .ipv4 : .ipv6
+    let family = self.family ?? (chooser.chance(60) ? .ipv4 : .ipv6)
     var test = make(&chooser, family)
     test.family = family
     test.name = "\(name)-\(seed)-\(number)"

@@ -5,7 +5,12 @@ import Conntrack
 import Wire
 
 enum HelpersGenerator {
-  static func make(_ chooser: inout Chooser, _ family: AddressFamily) -> ConformanceCase {
+  enum Kind { case ftp, tftp, pptp, irc }
+
+  /// - Parameter kind: the only helper that is to have work; nil: any.
+  static func make(
+    _ chooser: inout Chooser, _ family: AddressFamily, _ kind: Kind? = nil
+  ) -> ConformanceCase {
     var test = ConformanceCase()
     test.rules = rules(&chooser, family)
     if chooser.chance(20) {
@@ -35,8 +40,17 @@ enum HelpersGenerator {
         if chooser.chance(30) { test.steps[at].hopLimit = chooser.of([1, 2]) }
       }
     }
-    if chooser.chance(75) { FTPCases.add(to: &test, &chooser, family) }
-    if chooser.chance(test.flows.isEmpty ? 100 : 30) { TFTPCases.add(to: &test, &chooser, family) }
+    let kinds: [Kind] =
+      kind.map { [$0] }
+      ?? (family == .ipv4 ? [.ftp, .ftp, .tftp, .pptp, .irc] : [.ftp, .ftp, .tftp])
+    for _ in 0..<(kind == nil ? chooser.of([1, 2]) : 1) {
+      switch chooser.of(kinds) {
+      case .ftp: FTPCases.add(to: &test, &chooser, family)
+      case .tftp: TFTPCases.add(to: &test, &chooser, family)
+      case .pptp: PPTPCases.add(to: &test, &chooser)
+      case .irc: IRCCases.add(to: &test, &chooser)
+      }
+    }
     return test
   }
 
@@ -48,6 +62,10 @@ enum HelpersGenerator {
     for port in [2121, 1025] where chooser.chance(10) {
       rules.append("-t raw -A PREROUTING -p tcp -m tcp --dport \(port) -j CT --helper ftp")
     }
+    if family == .ipv4 {
+      rules.append("-t raw -A PREROUTING -p tcp -m tcp --dport 1723 -j CT --helper pptp")
+      rules.append("-t raw -A PREROUTING -p tcp -m tcp --dport 6667 -j CT --helper irc")
+    }
     if chooser.chance(10) { rules.append("-t mangle -A PREROUTING -j CONNMARK --set-mark 0x7") }
     if chooser.chance(60) { rules += NATGenerator.helperRules(&chooser, family) }
     if chooser.chance(60) {
@@ -55,6 +73,7 @@ enum HelpersGenerator {
         "-m conntrack --ctstate ESTABLISHED -j ACCEPT", "-m conntrack --ctstate RELATED -j ACCEPT",
         "-m conntrack --ctstate NEW -j ACCEPT", "-m conntrack --ctstatus EXPECTED",
         "-m helper --helper ftp", "-m helper ! --helper ftp", "-m helper --helper tftp-69",
+        "-m helper --helper pptp", "-p gre -m conntrack --ctstate RELATED",
         "-p tcp -m tcp --dport 1024:1030 -m conntrack --ctstate NEW -j DROP",
         "-m helper --helper ftp -m conntrack --ctstate RELATED -j REJECT",
       ]
@@ -74,6 +93,11 @@ extension NATGenerator {
       "-o wan0 -j MASQUERADE", "-o wan0 -j SNAT --to-source \(spare)", "-j MASQUERADE", "",
     ])
     var rules = ["-t nat"]
+    if family == .ipv4 && chooser.chance(15) {
+      rules.append(
+        "-t nat -A POSTROUTING -o wan0 -p tcp -m tcp --dport 1723 -j SNAT --to-source \(spare):7777"
+      )
+    }
     if !out.isEmpty { rules.append("-t nat -A POSTROUTING \(out)") }
     if out.isEmpty || chooser.chance(40) {
       rules.append(

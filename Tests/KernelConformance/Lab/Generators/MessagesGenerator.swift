@@ -40,6 +40,29 @@ enum MessagesGenerator {
     return step
   }
 
+  /// An ICMPv6 redirect about a flow, right in all or wrong in one thing.
+  private static func redirect(_ chooser: inout Chooser, flow: Int) -> Step {
+    var error = ErrorStep(type: ICMPv6Type.redirect, code: 0)
+    error.source = IPAddress(high: 0xfe80 << 48, low: 2)
+    var step = Step(kind: .error(error), flow: flow, direction: chooser.of([.original, .reply]))
+    step.hopLimit = 255
+    switch chooser.number(0...8) {
+    case 0: step.hopLimit = chooser.of([64, 254])
+    case 1: error.code = chooser.of([1, 255])
+    case 2:
+      error.source = IPAddress(high: chooser.of([0xfe90, 0xfebf, 0xfec0, 0x2001]) << 48, low: 2)
+    case 3:
+      error.flippedOffset = chooser.number(30...42)
+      error.flippedBits = chooser.number(1...255)
+    case 4: step.kept = chooser.number(30...100)
+    case 5: error.quoted = chooser.number(0...48)
+    case 6: error.hasBadChecksum = true
+    default: break
+    }
+    step.kind = .error(error)
+    return step
+  }
+
   static func make(_ chooser: inout Chooser, _ family: AddressFamily) -> ConformanceCase {
     var test = ConformanceCase()
     if chooser.chance(25) { test.rules = NATGenerator.rules(&chooser, family) }
@@ -49,9 +72,24 @@ enum MessagesGenerator {
     for (name, value) in [("acct", 1), ("checksum", 0)] where chooser.chance(10) {
       test.sysctls.append(.conntrack(name, value))
     }
-    for _ in 0..<chooser.number(1...3) { test.flows.append(Flow.make(&chooser, .echo, family)) }
+    for _ in 0..<chooser.number(1...3) {
+      let kind: Flow.Kind = chooser.of([.echo, .echo, .echo, .udp])
+      test.flows.append(Flow.make(&chooser, kind, family))
+    }
     for _ in 0..<chooser.of([8, 20]) {
       let flow = chooser.number(0...test.flows.count - 1)
+      if test.flows[flow].kind == .udp {
+        test.steps.append(DatagramGenerator.udpStep(&chooser, flow: flow))
+        if chooser.chance(50) { continue }
+      }
+      if family == .ipv6 && chooser.chance(20) {
+        var step = redirect(&chooser, flow: flow)
+        // What NAT made the router's own the router would have to complain of itself.
+        if !test.rules.isEmpty { step.direction = .original }
+        test.steps.append(step)
+        continue
+      }
+      if test.flows[flow].kind == .udp { continue }
       test.steps.append(
         chooser.chance(15)
           ? DatagramGenerator.errorStep(&chooser, flow: flow, family)

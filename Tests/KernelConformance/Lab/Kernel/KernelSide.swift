@@ -43,6 +43,8 @@
     private var family = AddressFamily.ipv4
     /// Entries seen since the table was last emptied.
     var met: Set<ZonedTuple> = []
+    /// What `conntrack -S` said before the case.
+    var statisticsBefore = ConntrackStatistics()
 
     init(_ router: Router) { self.router = router }
 
@@ -50,7 +52,7 @@
     func prepare(_ test: ConformanceCase) throws {
       for sysctl in changedSysctls.reversed() { try router.setSysctl(sysctl.name, sysctl.value) }
       changedSysctls = []
-      for sysctl in test.sysctls {
+      for sysctl in test.sysctls where !RootLimits.isOne(sysctl) {
         changedSysctls.append(
           ConformanceCase.Sysctl(name: sysctl.name, value: try router.sysctl(sysctl.name)))
         try router.setSysctl(sysctl.name, sysctl.value)
@@ -74,24 +76,32 @@
       _ = try router.receive()
       _ = try router.log.read()
       _ = try router.events.read()
+      statisticsBefore = try router.table.statistics()
     }
 
     /// Nil where the packet is too long to be sent.
     func send(_ packet: MadePacket, _ family: AddressFamily) throws -> Answer? {
       guard try router.send(packet, family) else { return nil }
       var answer = Answer()
-      try collect(&answer, packet.port)
+      try collect(&answer, packet.port, sent: packet.bytes)
       return answer
     }
 
     /// Adds what has come meanwhile.
     ///
-    /// - Parameter port: where the packet was sent whose ctstate is asked for.
-    func collect(_ answer: inout Answer, _ port: Port?) throws {
+    /// - Parameters:
+    ///   - port: where the packet was sent whose ctstate is asked for.
+    ///   - sent: the packet.
+    func collect(_ answer: inout Answer, _ port: Port?, sent: [UInt8] = []) throws {
       for record in try router.log.read() {
         if record.text == "INPUT" {
-          // Nor is a broadcast of the router's own, which it hears itself.
-          if KernelSide.isOwnBroadcast(record.packet) { continue }
+          // Nor is a broadcast of the router's own, which it hears itself; but one that came in, and whose
+          // source NAT made the router's, is delivered.
+          if KernelSide.isOwnBroadcast(record.packet),
+            !KernelSide.haveOneIdentification(record.packet, sent)
+          {
+            continue
+          }
           answer.emissions.append(Emission(port: .host, bytes: record.packet))
         } else if let port, answer.ctState == "none", record.inInterface == router.index(port) {
           answer.ctState = record.text
@@ -114,6 +124,10 @@
       }
       let source = IPAddress(ipv4: packet.rawSpan.uint32(at: IPv4Field.source))
       return Network.isOwn(source, .ipv4) && isBroadcast(packet)
+    }
+
+    private static func haveOneIdentification(_ a: [UInt8], _ b: [UInt8]) -> Bool {
+      a.count >= 20 && b.count >= 20 && b[0] >> 4 == 4 && a[4..<6] == b[4..<6]
     }
 
     private static func isBroadcast(_ packet: [UInt8]) -> Bool {

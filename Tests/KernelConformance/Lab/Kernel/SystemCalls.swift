@@ -61,6 +61,11 @@
       unsafe access(path, F_OK) == 0
     }
 
+    static func isWritable(_ path: String) -> Bool {
+      // The path is passed as a C string for the time of the call.
+      unsafe access(path, W_OK) == 0
+    }
+
     private static func open(_ path: String, _ flags: Int32) throws -> Descriptor {
       // The path is passed as a C string for the time of the call.
       try Descriptor(unsafe Glibc.open(path, flags | O_CLOEXEC), "open \(path)")
@@ -73,6 +78,22 @@
         try write(Array(text.utf8), to: file)
       } catch let error as SystemError {
         throw SystemError("write \(text) to \(path)", error.number)
+      }
+    }
+
+    // MARK: Locks
+
+    /// A file that only exists to be locked.
+    static func lockFile(_ path: String) throws -> Descriptor {
+      // The path is passed as a C string for the time of the call.
+      try Descriptor(
+        unsafe Glibc.open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600), "open \(path)")
+    }
+
+    /// Waits until nobody else holds the file, or only others who do not want to be alone.
+    static func lock(_ file: Descriptor, alone: Bool) throws {
+      while flock(file.number, alone ? LOCK_EX : LOCK_SH) != 0 {
+        if errno != EINTR { throw SystemError("flock") }
       }
     }
 
