@@ -98,7 +98,7 @@
           message: "weir snapshot: `\(words.joined(separator: " "))`: \(reason)", status: 1)
       }
       // iptables' rules are in rules.v4 and rules.v6 already; what nft shows of them is theirs.
-      if file == "ruleset.nft" { return SnapshotNFT.ownTables(text) }
+      if file == "ruleset.nft" { return SnapshotNFT.ownTables(text, warnings: said) }
       // An empty list says the same as none.
       return text.isEmpty && !isNeeded ? nil : text
     }
@@ -112,20 +112,21 @@
   }
 
   enum SnapshotNFT {
-    /// A listing without the tables that iptables made, which it marks; nil where no other is left.
-    static func ownTables(_ text: Data) -> Data? {
+    /// A listing without the tables that iptables made; nil where no other is left.
+    /// - Parameter warnings: what nft says beside it, a line for each such table: `# Warning: table ip nat is
+    ///   managed by iptables-nft, do not touch!`
+    static func ownTables(_ text: Data, warnings: Data) -> Data? {
+      var foreign: Set<String> = []
+      for line in String(decoding: warnings, as: UTF8.self).split(separator: "\n") {
+        let words = line.split(separator: " ")
+        if words.starts(with: ["#", "Warning:", "table"]), words.count > 4 {
+          foreign.insert("table \(words[3]) \(words[4]) {")
+        }
+      }
       var kept = ""
       var isForeign = false
-      var marked = false
       for line in String(decoding: text, as: UTF8.self).split(separator: "\n") {
-        if line.hasPrefix("# Warning: table") && line.contains("is managed by iptables") {
-          marked = true
-          continue
-        }
-        if line.hasPrefix("table ") {
-          isForeign = marked
-          marked = false
-        }
+        if line.hasPrefix("table ") { isForeign = foreign.contains(String(line)) }
         if !isForeign { kept += line + "\n" }
       }
       return kept.isEmpty ? nil : Data(kept.utf8)

@@ -21,7 +21,8 @@ import Testing
   @Test func kernelStandsAlone() throws {
     #expect(try parse("-L --kernel").kernel)
     for line in [
-      "--kernel --capture a", "--kernel -L --procfs", "--kernel --host x", "--control a --capture b",
+      "--kernel --capture a", "--kernel -L --procfs", "--kernel --host x",
+      "--control a --capture b",
       "--control a --kernel",
     ] {
       let failure = #expect(throws: Failure.self) { try parse(line) }
