@@ -136,9 +136,11 @@ public struct ConnectionTracker: ~Copyable {
     key: ConnectionKey = ConnectionKey()
   ) -> Tracking {
     let number = headers.transportProtocol
-    if number == IPProtocolNumber.icmp && headers.family == .ipv4
-      || number == IPProtocolNumber.icmpv6 && headers.family == .ipv6
-    {
+    if number == IPProtocolNumber.icmp || number == IPProtocolNumber.icmpv6 {
+      if (number == IPProtocolNumber.icmp) != (headers.family == .ipv4) {
+        statistics.error += 1
+        return .invalid(.icmpOfOtherFamily(protocolNumber: number))
+      }
       if case .decided(let tracking) = judgeICMP(bytes, headers, hook, template.zone) {
         // conntrack -S counts these apart from what is wrong in other protocols.
         if tracking.state == .invalid { statistics.error += 1 }

@@ -24,25 +24,30 @@ extension ConnectionTracker {
     }
     let buckets = UInt64(max(settings.buckets, 1))
     let own = ((table.hash(tuple, zone: zone) >> 32) * buckets) >> 32
-    for bucket in own..<own + min(8, buckets) {
+    let window = own..<own + min(8, buckets)
+    // Those whose time is over are gone already, but for their room.
+    for bucket in window {
+      while let victim = victim(inBucket: bucket % buckets, of: buckets, isOver: true) {
+        destroy(victim)
+      }
+    }
+    if table.count < limit { return true }
+    for bucket in window {
       var hasDropped = false
-      while let victim = victim(inBucket: bucket % buckets, of: buckets) {
-        if table.records[victim].deadline > now {
-          statistics.earlyDrop += 1
-          hasDropped = true
-        }
+      while let victim = victim(inBucket: bucket % buckets, of: buckets, isOver: false) {
+        statistics.earlyDrop += 1
+        hasDropped = true
         destroy(victim)
       }
       if hasDropped { return true }
     }
-    // Those whose time was over left room, too.
-    return table.count < limit
+    return false
   }
 
-  /// A connection in a bucket that may go: it is not assured, or its time is over.
+  /// A connection in a bucket whose time is over, or one that is not assured.
   ///
   /// - Complexity: O(connections in the bucket).
-  private func victim(inBucket bucket: UInt64, of buckets: UInt64) -> Int? {
+  private func victim(inBucket bucket: UInt64, of buckets: UInt64, isOver: Bool) -> Int? {
     // The upper halves of the hashes that fall into the bucket.
     let first = ((bucket << 32) + buckets - 1) / buckets
     let last = (((bucket + 1) << 32) + buckets - 1) / buckets - 1
@@ -50,7 +55,9 @@ extension ConnectionTracker {
     table.index.scan(from: first << 32, to: last << 32 | 0xffff_ffff) { reference in
       let record = reference.record
       let mayGo =
-        !table.records[record].status.contains(.assured) || table.records[record].deadline <= now
+        isOver
+        ? table.records[record].deadline <= now
+        : !table.records[record].status.contains(.assured)
       guard mayGo, (first...last).contains(table.hash(record, reference.direction) >> 32) else {
         return false
       }

@@ -25,6 +25,8 @@ public enum InvalidReason: Hashable, Sendable, BitwiseCopyable {
   case challengeAcknowledgement
   /// An ICMP type that neither begins nor answers a query.
   case icmpTypeNotTracked(type: UInt8, code: UInt8)
+  /// ICMP in an IPv6 packet, or ICMPv6 in an IPv4 packet.
+  case icmpOfOtherFamily(protocolNumber: UInt8)
   /// An answer to a query that was never seen.
   case icmpReplyWithoutQuery(type: UInt8)
   /// An ICMP error whose quoted packet belongs to no connection.
@@ -90,6 +92,8 @@ public enum InvalidReason: Hashable, Sendable, BitwiseCopyable {
       "ICMP type \(type) answers a query that was never seen"
     case .icmpErrorForNothing:
       "the packet quoted in this ICMP error belongs to no known connection"
+    case .icmpOfOtherFamily(let number):
+      "\(protocolName(number)) belongs in packets of the other IP version"
     case .icmpErrorUnreadable:
       "the packet quoted in this ICMP error cannot be read"
     case .icmpRedirectFromAfar:

@@ -244,8 +244,16 @@ extension Firewall {
       Arrival(interface: .none, family: headers.family, timeNanoseconds: now), isOutput: true)
     setRoute(way, &passage)
     passage.isAnswer = true
+    if headers.family == .ipv4
+      ? host.settings.reflectsMarkIPv4 : host.settings.reflectsMarkIPv6
+    {
+      passage.context.mark = cause.context.mark
+    }
     passage.isAttached = !cause.tracking.connection.isNone
     passage.outcome.hook = .output
+    // To raw's rules in OUTPUT the answer to an untracked packet has been seen, and belongs to nothing:
+    // they cannot decide about it any more. Then it is tracked as any other.
+    if cause.context.ctState == .untracked { passage.context.ctState = .invalid }
     observer.beginAnswer()
     defer { observer.endAnswer() }
     if passage.isAttached {

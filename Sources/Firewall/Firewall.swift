@@ -27,8 +27,10 @@ public struct Firewall: ~Copyable {
   /// way.
   var wholeBuffer: PacketBuffer? = PacketBuffer()
   var answerBuffers = AnswerBuffers()
-  /// Fragments on their way out.
-  var fragment = PacketBuffer()
+  /// The host's own copy of what it sends to everyone; taken out while it is under way.
+  var loopedBuffer: PacketBuffer? = PacketBuffer()
+  /// Fragments on their way out; taken out meanwhile.
+  var fragment: PacketBuffer? = PacketBuffer()
   /// The first fragment of a packet that never became whole; taken out while its sender is told.
   var expiredFragment: PacketBuffer? = PacketBuffer()
   /// Identification of the host's own IPv4 packets.

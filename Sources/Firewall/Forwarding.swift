@@ -201,6 +201,19 @@ extension Firewall {
     }
   }
 
+  /// The same for the host's own fragments, of which NAT asks for a whole header to write into.
+  mutating func joinTranslatedHeader(_ passage: borrowing Passage, _ kind: NATKind) {
+    let connection = passage.tracking.connection
+    guard passage.outcome.hook == .output,
+      NATRewriter.applies(tracker.status(connection), kind, passage.tracking.direction)
+    else { return }
+    switch passage.headers.transportProtocol {
+    case IPProtocolNumber.tcp: reassembled.sizes.pull(TCPField.minimumLength)
+    case IPProtocolNumber.sctp: reassembled.sizes.pull(SCTPField.headerLength)
+    default: break
+    }
+  }
+
   /// The way out of a packet of the host's own.
   func outputRoute(_ passage: borrowing Passage) -> RouteResult {
     host.routing.lookup(passage.headers.destination, passage.headers.family)?.anycastIsLocal
@@ -209,7 +222,7 @@ extension Firewall {
 
   /// Hands a packet to the sink, in fragments where it came in fragments or is too long.
   mutating func transmit<Sink: PacketSink & ~Copyable>(
-    _ packet: inout PacketBuffer, _ passage: borrowing Passage, _ sink: inout Sink
+    _ packet: inout PacketBuffer, _ passage: inout Passage, _ sink: inout Sink
   ) {
     let out = passage.context.outInterface
     if passage.headers.end <= passage.longestWhole {
@@ -229,13 +242,16 @@ extension Firewall {
       PacketHeaders.decodeAgain(packet.bytes, family: passage.headers.family, into: &headers)
         == nil
     else { return }
-    let identification = UInt32(truncatingIfNeeded: generator.next())
+    guard var scratch = fragment.take() else { return }
+    passage.isInPieces = true
+    passage.identification = UInt32(truncatingIfNeeded: generator.next())
     Fragmentation.split(
       packet.bytes, headers: headers, mtu: min(mtu, 65_535),
       reassembled: passage.isReassembled ? reassembled : nil,
-      identification: identification, into: &fragment
+      identification: passage.identification, into: &scratch
     ) { piece in
       sink.emit(piece, through: out, isAnswer: passage.isAnswer)
     }
+    fragment = consume scratch
   }
 }

@@ -150,9 +150,12 @@ extension Firewall {
       passage.context.outInterface = .none
       setRoute(route, &passage)
     }
+    if isAlsoForHost(passage) { return sendToAll(&packet, &passage, &sink, &observer) }
     let outcome = postrouting(&packet, &passage, &sink, &observer)
     guard outcome.verdict == .accept, passage.route.type == .local else { return outcome }
-    return comeBack(&packet, &passage, &sink, &observer)
+    return comesBackInPieces(passage)
+      ? comeBackInPieces(&packet, &passage, &sink, &observer)
+      : comeBack(&packet, &passage, &sink, &observer)
   }
 
   /// INPUT, the end of the way of every packet for the host itself.
@@ -172,7 +175,7 @@ extension Firewall {
   }
 
   /// The end of the way of every packet that leaves.
-  private mutating func postrouting<
+  mutating func postrouting<
     Sink: PacketSink & ~Copyable, Observer: FirewallObserver & ~Copyable
   >(
     _ packet: inout PacketBuffer, _ passage: inout Passage, _ sink: inout Sink,
@@ -213,7 +216,9 @@ extension Firewall {
       let goesOn =
         passed && passage.tracking.isDying && !passage.isForHost
         && passage.route.type == .local
-      if !goesOn,
+      // A copy that is dropped leaves a new connection to the packet itself.
+      let isKept = passage.isLoopedCopy && !passed && passage.tracking.isUnconfirmed
+      if !goesOn && !isKept,
         case .clash = tracker.finish(passage.tracking, passed: passed, key: passage.plain.key)
       {
         passage.outcome.verdict = .drop
@@ -238,8 +243,8 @@ extension Firewall {
       if passage.isForHost {
         sink.deliver(
           packet.bytes, from: passage.arrival.interface, isAnswer: passage.isAnswer)
-      } else if fitsRoute(packet, &passage, &sink, &observer) {
-        transmit(&packet, passage, &sink)
+      } else if !passage.isLoopedCopy && fitsRoute(packet, &passage, &sink, &observer) {
+        transmit(&packet, &passage, &sink)
       }
       if !Observer.isActive && passage.plain.isPlain { rememberWay(passage, packet.bytes) }
     }

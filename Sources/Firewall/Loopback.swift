@@ -42,7 +42,7 @@ extension Firewall {
         return end(&packet, &passage, &sink, &observer)
       }
     }
-    var way = InputRoute.deliver(.local)
+    var way = InputRoute.deliver(passage.isLoopedCopy ? .broadcast : .local)
     guard case .on = heedOptions(&way, &packet, &passage, &sink, &observer), case .deliver = way
     else { return end(&packet, &passage, &sink, &observer) }
     return input(&packet, &passage, &sink, &observer)

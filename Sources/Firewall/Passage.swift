@@ -54,6 +54,8 @@ struct Passage: ~Copyable {
   var isAttached = false
   /// The packet has reached INPUT.
   var isForHost = false
+  /// A copy, for the host itself, of what it sends to everyone (`LoopedCopy.swift`).
+  var isLoopedCopy = false
   var arrival: Arrival
   var outcome = PacketOutcome()
   /// What a REJECT answers with.
@@ -66,6 +68,9 @@ struct Passage: ~Copyable {
   var longestWhole = 0
   /// Put together from fragments: the firewall's `reassembled` says how it may leave again.
   var isReassembled = false
+  /// It left in pieces, and what identification they had.
+  var isInPieces = false
+  var identification: UInt32 = 0
   /// Of an IPv4 packet with options: what was found in them.
   var options = IPv4Options()
 
@@ -88,8 +93,45 @@ struct Passage: ~Copyable {
     context.typeOfService = headers.trafficClass
     context.isProtocolKnown = headers.transportOffset >= 0 || headers.fragmentOffset > 0
     context.fragmentOffset = UInt16(headers.fragmentOffset / 8)
+    if headers.family == .ipv6 && headers.hasOptions { readExtensions(bytes) }
     outcome.family = headers.family
     readTransport(bytes)
+  }
+
+  /// The passage of a copy of the packet, from here on.
+  func copied() -> Passage {
+    var copy = Passage(copying: self)
+    copy.tracking = tracking
+    copy.isTracked = isTracked
+    copy.isAnswer = isAnswer
+    copy.isAttached = isAttached
+    copy.outcome = outcome
+    copy.route = route
+    copy.options = options
+    copy.isLoopedCopy = true
+    return copy
+  }
+
+  private init(copying other: borrowing Passage) {
+    headers = other.headers
+    context = other.context
+    arrival = other.arrival
+  }
+
+  /// Rules know of an IPv6 packet no more than its authentication header: it is of protocol 51 to them,
+  /// whatever comes behind. A later fragment is of the protocol that its fragment header names, where
+  /// that is none of another extension header.
+  private mutating func readExtensions(_ bytes: RawSpan) {
+    let walk = IPv6ExtensionWalk(
+      bytes, nextHeader: bytes.uint8(at: IPv6Field.nextHeader),
+      nextHeaderOffset: IPv6Field.nextHeader, at: IPv6Field.length, end: headers.end)
+    if walk.hasAuthenticationHeader {
+      context.protocolNumber = IPProtocolNumber.ah
+      context.isProtocolKnown = true
+    } else if headers.fragmentOffset > 0 {
+      context.protocolNumber = bytes.uint8(at: headers.fragmentHeaderOffset)
+      context.isProtocolKnown = !IPv6ExtensionWalk.isExtensionHeader(context.protocolNumber)
+    }
   }
 
   /// Takes over from the packet what rules ask about its transport header.

@@ -95,9 +95,8 @@ extension HostConfiguration {
     if address.high >> 56 == 0xff { return .multicast }
     guard address.high == 0 else { return .unicast }
     if address.low == 0 { return .unspecified }
-    // The loopback, and those that stand for IPv4 addresses, are of none of the kinds.
-    let upper = address.low >> 32
-    return upper == 0 || upper == 0xffff ? [] : .unicast
+    // Those that stand for IPv4 addresses (::ffff:0:0/96) are of none of the kinds.
+    return address.low >> 32 == 0xffff ? [] : .unicast
   }
 
   private static func ipv6RouteKind(_ type: RouteType) -> AddressTypes {

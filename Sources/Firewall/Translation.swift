@@ -43,6 +43,7 @@ extension Firewall {
       passage.outcome.reason = .cannotTranslate
       return .stop
     }
+    if passage.isReassembled { joinTranslatedHeader(passage, kind) }
     return afterTranslation(packet, &passage, chain)
   }
 
@@ -162,11 +163,12 @@ extension Firewall {
         ? IPAddress(ipv4: 0x7f00_0001) : IPAddress(high: 0, low: 1)
     }
     guard let interface = index(passage.arrival.interface) else { return nil }
-    // IPv6: one that reaches as far as the address it stands for.
-    let scope = IPv6Scope(passage.headers.destination)
+    // IPv6: one that reaches as far as the address it stands for; `::` as far as any.
+    let destination = passage.headers.destination
+    let scope = destination == .any ? nil : IPv6Scope(destination)
     return host.interfaces[interface].addresses.first {
       $0.family == family && !$0.isSecondary && !$0.isTentative
-        && (family == .ipv4 || IPv6Scope($0.address) == scope)
+        && (family == .ipv4 || scope == nil || IPv6Scope($0.address) == scope)
     }?.address
   }
 }

@@ -10,7 +10,7 @@ public enum NATRewriter {
   ///
   /// A binding that changes the source of original packets changes the destination of replies.
   @inline(__always)
-  static func applies(
+  public static func applies(
     _ status: ConnectionStatus, _ kind: NATKind, _ direction: Direction
   ) -> Bool {
     let rewritesSource = (kind == .source) == (direction == .original)

@@ -69,6 +69,7 @@ extension InvalidReason {
       "ICMP type \(type) code \(code) neither begins nor answers a query"
     case .icmpReplyWithoutQuery: "ICMP reply to a query never seen"
     case .icmpErrorForNothing: "ICMP error about a packet of no known connection"
+    case .icmpOfOtherFamily: "ICMP in a packet of the other IP version"
     case .icmpErrorUnreadable: "ICMP error about a packet that cannot be read"
     case .icmpRedirectFromAfar: "ICMPv6 redirect from no router of the link"
     case .icmpErrorMisaddressed: "ICMP error not sent to the sender of what it quotes"

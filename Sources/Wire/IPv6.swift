@@ -67,6 +67,8 @@ public struct IPv6ExtensionWalk: BitwiseCopyable, Sendable {
   public var fragmentHeaderOffset: Int
   /// Where the next header number that names the fragment header is; -1 when there is none.
   public var fragmentNextHeaderOffset: Int
+  /// An authentication header is among the headers walked over, its first two bytes at least.
+  public var hasAuthenticationHeader = false
 
   /// Follows the chain from the header numbered `nextHeader` at `offset`.
   ///
@@ -101,6 +103,7 @@ public struct IPv6ExtensionWalk: BitwiseCopyable, Sendable {
         guard start <= end &- 4, bytes.uint16(at: start &+ 2) & 0xfff8 == 0 else { return }
         length = IPv6Field.fragmentHeaderLength
       case IPProtocolNumber.ah:
+        hasAuthenticationHeader = true
         length = (Int(bytes.uint8(at: start &+ 1)) &+ 2) &* 4
       default:
         length = (Int(bytes.uint8(at: start &+ 1)) &+ 1) &* 8

@@ -137,6 +137,9 @@
         for (port, link) in now where missing.isDisjoint(with: [port.name]) {
           let wasUp = last[port]??.flags.contains(.up) ?? false
           let isUp = link?.flags.contains(.up) ?? false
+          if let mtu = link?.mtu, let before = last[port]??.mtu, mtu != before {
+            logger.info("\(port.name): its MTU is \(mtu)")
+          }
           if wasUp != isUp { logger.warning("\(port.name): the link is \(isUp ? "up" : "down")") }
         }
         if now != last || gone != missing {

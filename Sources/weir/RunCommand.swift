@@ -64,12 +64,6 @@
       }
       let logFormat = logFormat
       let logger = Logger(label: "weir") { _ in LineLogHandler(isJSON: logFormat == .json) }
-      // Nothing else runs yet, so this holds for every thread to come.
-      do {
-        try Privileges.keepNetworkOnly()
-      } catch {
-        throw Failure(message: "weir: \(error)", status: 1)
-      }
       let gateway = try Gateway(source(), statePath: state, control: control, logger)
       let group = ServiceGroup(
         configuration: ServiceGroupConfiguration(
@@ -81,6 +75,15 @@
         throw failure
       } catch {
         throw Failure(message: "\(error)", status: 1)
+      }
+    }
+
+    /// Keeps what ports need. To be called before there are other threads.
+    func giveUpPrivileges() throws {
+      do {
+        try Privileges.keepNetworkOnly()
+      } catch {
+        throw Failure(message: "weir: \(error)", status: 1)
       }
     }
 

@@ -2,6 +2,7 @@
 // running.
 
 import ArgumentParser
+import Dispatch
 
 @main
 struct Weir: ParsableCommand {
@@ -21,14 +22,39 @@ struct Weir: ParsableCommand {
     #endif
   }
 
-  static func main() async {
-    do {
+  static func main() {
+    end {
       var command = try parseAsRoot()
-      if var waiting = command as? any AsyncParsableCommand {
-        try await waiting.run()
-      } else {
-        try command.run()
+      guard let waiting = command as? any AsyncParsableCommand else { return try command.run() }
+      #if os(Linux)
+        // While this is the only thread, so that it holds for all that are to come.
+        try (waiting as? RunCommand)?.giveUpPrivileges()
+      #endif
+      finish()
+    }
+  }
+
+  /// Runs the command, one that waits, on other threads, and ends the process.
+  private static func finish() -> Never {
+    Task {
+      let result: Result<Void, any Error>
+      do {
+        // Read again, since a command cannot be handed from thread to thread.
+        if var command = try parseAsRoot() as? any AsyncParsableCommand { try await command.run() }
+        result = .success(())
+      } catch {
+        result = .failure(error)
       }
+      end { try result.get() }
+      Foreign.exit(0)
+    }
+    dispatchMain()
+  }
+
+  /// Runs `body` and, where it fails, ends the process with what went wrong.
+  private static func end(_ body: () throws -> Void) {
+    do {
+      try body()
     } catch let failure as Failure {
       StandardError.say(failure.message)
       Foreign.exit(failure.status)

@@ -3,6 +3,7 @@
 import PacketForge
 import TestLab
 import Testing
+import Wire
 
 @Suite struct ICMPTests {
   @Test func echo() {
@@ -53,6 +54,20 @@ import Testing
         }
       let packet = Packet.icmp(type, from: "fd00:1::2", to: "2001:db8:9::2")
       #expect(lab.sees(packet) == expected, "type \(type)")
+    }
+  }
+
+  /// ICMP in IPv6, ICMPv6 in IPv4: INVALID, whatever the type.
+  @Test func otherFamily() {
+    for type in UInt8.min...UInt8.max {
+      let lab = TrackerLab(test: "otherFamily \(type)")
+      let message: [UInt8] = [type, 0, 0, 0, 0, 1, 0, 1]
+      let inIPv6 = Packet(
+        IPProtocolNumber.icmp, from: "fd00:1::2", to: "2001:db8:9::2", payload: message)
+      #expect(lab.sees(inIPv6) == "INVALID", "ICMP type \(type) in IPv6")
+      let inIPv4 = Packet(IPProtocolNumber.icmpv6, from: lan, to: wan, payload: message)
+      #expect(lab.sees(inIPv4) == "INVALID", "ICMPv6 type \(type) in IPv4")
+      #expect(lab.table.isEmpty)
     }
   }
 

@@ -36,6 +36,46 @@ import Wire
     #expect(lab.table.count == 1)
   }
 
+  /// (`broadcast-of-own.case`)
+  @Test(arguments: ["198.51.100.255", "255.255.255.255", "224.0.0.1", "224.0.0.9"])
+  func whatGoesToEveryoneComesBack(_ address: String) {
+    let lab = FirewallLab(
+      """
+      *mangle
+      :PREROUTING ACCEPT [0:0]
+      :POSTROUTING ACCEPT [0:0]
+      -A POSTROUTING -o wan0 -j LOG --log-prefix out
+      -A PREROUTING -i wan0 -m conntrack --ctstate NEW -j LOG --log-prefix in
+      COMMIT
+
+      """)
+    let packet = own.udp(to: Socket(Address(address), 53), [1])
+    let seen = lab.own(packet)
+    let isHeard = address != "224.0.0.9"
+    #expect(seen.logs == (isHeard ? ["out", "out", "in"] : ["out"]))
+    #expect(seen.left.map(\.port) == ["wan0"])
+    #expect(seen.delivered == (isHeard ? [packet] : []))
+    #expect(lab.table.count == 1)
+    // Only once is the connection told of.
+    #expect(lab.heard().count == 1)
+  }
+
+  /// A copy that is dropped leaves the packet its new connection.
+  @Test func copyMayBeDropped() {
+    let lab = FirewallLab(
+      """
+      *mangle
+      :POSTROUTING ACCEPT [0:0]
+      -A POSTROUTING -m limit --limit 1/hour --limit-burst 1 -j DROP
+      COMMIT
+
+      """)
+    let seen = lab.own(own.udp(to: Socket("198.51.100.255", 53), [1]))
+    #expect(seen.text == "ACCEPT NEW/o")
+    #expect(seen.left.count == 1 && seen.delivered.isEmpty)
+    #expect(lab.table.count == 1)
+  }
+
   @Test func inputMayDropWhatHasLeft() {
     let lab = FirewallLab(filter("-A INPUT -i lo -j DROP"))
     let seen = lab.own(own.udp(to: lan, [1]))

@@ -44,6 +44,7 @@ import Wire
       ("2001:db8:9::1", "UNICAST LOCAL", "UNICAST UNREACHABLE"),
       ("2001:db8:77::9", "UNICAST", "UNICAST UNREACHABLE"),
       ("fd00:1::", "UNICAST ANYCAST", "UNICAST ANYCAST"), ("ff02::1", "MULTICAST", "MULTICAST"),
+      ("::a00:109", "UNICAST", "UNICAST UNREACHABLE"), ("::ffff:a00:109", "", "UNREACHABLE"),
     ])
   func ipv6(_ address: String, _ kinds: String, _ onLan: String) {
     let packet = lanClient6.udp(to: Socket(Address(address), 53))

@@ -125,7 +125,11 @@
     /// Starts a program that stays, at one of the places `c`, `r`, `s`.
     func start(_ place: String, _ line: String) {
       let log = folder + "/" + place + ".log"
-      shell("ip netns exec \(prefix)\(place) setsid bash -c '\(line)' >>\(log) 2>&1 </dev/null &")
+      // Foundation waits for the end of everybody who holds its descriptors: those are closed.
+      let apart = "for n in $(ls /proc/self/fd); do [ $n -gt 2 ] && eval \"exec $n>&-\"; done; "
+      shell(
+        "ip netns exec \(prefix)\(place) setsid bash -c '\(apart) \(line)' "
+          + ">>\(log) 2>&1 </dev/null &")
     }
 
     // MARK: Wires
@@ -141,7 +145,7 @@
       if kind != .tun {
         shell(
           "ip link add lan netns \(prefix)r type veth peer name eth0 netns \(prefix)c; "
-            + "ip link add wan netns \(prefix)r type veth mtu \(mtu) "
+            + "ip link add wan mtu \(mtu) netns \(prefix)r type veth "
             + "peer name eth0 mtu \(mtu) netns \(prefix)s")
         ends()
         if kind == .packet {
@@ -166,10 +170,23 @@
         "-6 route add fd00:1::/64 \(isWire ? "via 2001:db8:9::2" : "dev eth0")")
     }
 
+    /// The client's wire, anew after it was cut.
+    func rewireClient() {
+      shell(
+        "ip link add lan netns \(prefix)r type veth peer name eth0 netns \(prefix)c")
+      router("sysctl -qw net.ipv6.conf.lan.disable_ipv6=1")
+      ip(
+        "c", "addr add 192.168.1.5/24 dev eth0", "link set eth0 up",
+        "route add default via 192.168.1.1")
+      ip("r", "link set lan up")
+    }
+
     private func moveTunnels() {
+      // Before it goes where the gateway cannot see it.
       ip("r", "link set wan mtu \(mtu)")
-      // The gateway looks at its links five times a second.
-      usleep(500_000)
+      if mtu != 1500 {
+        #expect(until { self.count("wan: its MTU is \(mtu)") > 0 }, "\(self.log)")
+      }
       ip("r", "link set lan name eth0 netns \(prefix)c", "link set wan name eth0 netns \(prefix)s")
       ends()
     }
@@ -186,7 +203,7 @@
           "--rules6", folder + "/rules.v6", "--port", "lan=\(kind.rawValue):lan", "--port",
           "wan=\(kind.rawValue):wan", "--address", "lan=192.168.1.1/24", "--address",
           "wan=203.0.113.2/24", "--address", "lan=fd00:1::1/64", "--address",
-          "wan=2001:db8:9::2/64",
+          "wan=2001:db8:9::2/64", "--control", folder + "/control.sock",
         ] + options
       let log = folder + "/weir.log"
       if !FileManager.default.fileExists(atPath: log) {

@@ -230,7 +230,7 @@ extension HostConfiguration {
 
   /// The groups every IPv6 host joins (RFC 4291, 2.8): all nodes; on a router all routers; and where
   /// neighbours are solicited, each address's solicited-node group.
-  private func takesIPv6Multicast(
+  func takesIPv6Multicast(
     _ group: IPAddress, _ interface: Int?, _ settings: InterfaceSettings
   ) -> Bool {
     switch (group.high, group.low) {

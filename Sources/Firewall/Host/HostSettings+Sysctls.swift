@@ -84,6 +84,8 @@ extension HostSettings {
     flag("net.ipv4.icmp_echo_ignore_all", &icmpEchoIgnoreAll)
     flag("net.ipv4.icmp_echo_ignore_broadcasts", &icmpEchoIgnoreBroadcasts)
     flag("net.ipv4.icmp_errors_use_inbound_ifaddr", &icmpErrorsUseInboundAddress)
+    flag("net.ipv4.fwmark_reflect", &reflectsMarkIPv4)
+    flag("net.ipv6.fwmark_reflect", &reflectsMarkIPv6)
     milliseconds("net.ipv6.icmp.ratelimit", &icmpv6RateLimitNanoseconds)
     if let text = sysctls.text("net.ipv6.icmp.ratemask"), let set = ICMPv6TypeSet(text) {
       icmpv6RateMask = set

@@ -83,6 +83,9 @@ public struct HostSettings: Hashable, Sendable, BitwiseCopyable {
   public var icmpEchoIgnoreBroadcasts = true
   /// The source of an ICMP error is an address of the interface its cause came in by.
   public var icmpErrorsUseInboundAddress = false
+  /// What the host answers a packet with gets that packet's mark (`fwmark_reflect`).
+  public var reflectsMarkIPv4 = false
+  public var reflectsMarkIPv6 = false
   public var icmpv6RateLimitNanoseconds: Int64 = 100_000_000
   /// Which ICMPv6 types are limited.
   public var icmpv6RateMask = ICMPv6TypeSet(low: .max & ~(1 << 2), high: .max)

@@ -91,7 +91,7 @@
       let lockstep = Lockstep(kernels, seed: options.seed)
       let mayLimit = RootLimits.areSettable
       let generators = CaseGenerator.all.filter {
-        let isAsked = options.only.isEmpty ? !$0.isOnDemand : options.only.contains($0.name)
+        let isAsked = options.only.isEmpty || options.only.contains($0.name)
         if isAsked && $0.setsLimits && !mayLimit {
           log("\($0.name) is skipped: only the first network namespace sets nf_conntrack_max")
         }

@@ -24,8 +24,6 @@ struct CaseGenerator: Sendable {
   var name: String
   /// What it is about.
   var about: String
-  /// Runs only when asked for by name: it still finds what differs.
-  var isOnDemand = false
   /// Its cases set limits that are the whole machine's.
   var setsLimits = false
   /// Nil: either.
@@ -68,10 +66,7 @@ struct CaseGenerator: Sendable {
     CaseGenerator(name: "natcrowd", about: "NAT: many clients, few ports, ranges used up") {
       NATWideGenerator.crowd(&$0, $1)
     },
-    CaseGenerator(
-      name: "matches", about: "every match and target, in every hook, on all packets",
-      isOnDemand: true
-    ) {
+    CaseGenerator(name: "matches", about: "every match and target, in every hook, on all packets") {
       MatchesGenerator.make(&$0, $1)
     },
     CaseGenerator(name: "rules", about: "rules with conntrack states, REJECT, counters") {

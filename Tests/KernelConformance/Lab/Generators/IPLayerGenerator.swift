@@ -83,13 +83,3 @@ enum IPLayerGenerator {
     return chooser.of(family == .ipv4 ? setups + small : setups)
   }
 }
-
-extension IPLayer {
-  /// Takes back addresses that look like an IPv4 network's broadcast.
-  mutating func leaveOutBroadcasts() {
-    for end in [\IPLayer.source, \.destination]
-    where (self[keyPath: end]?.ipv4 ?? 0) & 0xff == 0xff {
-      self[keyPath: end] = nil
-    }
-  }
-}

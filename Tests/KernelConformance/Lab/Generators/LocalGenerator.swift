@@ -37,9 +37,25 @@ enum LocalGenerator {
       flow.port = .host
       flow.source.address = chooser.of(own)
       flow.destination.address = chooser.chance(60) ? flow.source.address : chooser.of(own)
-    default: break
+    default:
+      if chooser.chance(60) { sendToAll(&chooser, &flow, family) }
     }
     return flow
+  }
+
+  /// From the router to everyone on a link, or to a group, its own or not.
+  private static func sendToAll(
+    _ chooser: inout Chooser, _ flow: inout Flow, _ family: AddressFamily
+  ) {
+    let groups =
+      family == .ipv4
+      ? [
+        "10.0.1.255", "198.51.100.255", "10.0.1.0", "255.255.255.255", "224.0.0.1", "224.0.0.2",
+        "239.1.1.1",
+      ] : ["ff02::1", "ff02::2", "ff05::2", "ff02::9", "ff0e::1234"]
+    flow.port = .host
+    flow.destination.address = IPAddress.parse(chooser.of(groups)[...], family) ?? .any
+    flow.source.address = Network.router(chooser.of([.lan, .wan]), family)
   }
 
   static func rules(_ chooser: inout Chooser, _ family: AddressFamily) -> [String] {

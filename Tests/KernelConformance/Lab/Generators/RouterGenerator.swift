@@ -95,10 +95,6 @@ enum RouterGenerator {
       if family == .ipv4 && chooser.chance(6) {
         step.ip.options = HeaderGenerator.options(&chooser)
       }
-      // A broadcast of the router's own comes back to it, where Weir does not follow.
-      if test.rules.contains("-t filter") && family == .ipv4 {
-        step.ip.leaveOutBroadcasts()
-      }
       test.steps.append(step)
     }
     return test

@@ -62,14 +62,52 @@ enum RulesGenerator {
         "UNTRACKED",
       ]
       words += " -m conntrack\(chooser.chance(10) ? " !" : "") --ctstate \(chooser.of(states))"
-    } else if chooser.chance(20) {
-      let others = [
-        "--ctdir ORIGINAL", "--ctdir REPLY", "--ctproto 17", "--ctorigdstport 80",
-        "--ctstatus ASSURED", "--ctstatus SEEN_REPLY", "--ctstate DNAT", "--ctstate SNAT",
-      ]
-      words += " -m conntrack \(chooser.of(others))"
+    } else if chooser.chance(35) {
+      words += " " + connection(&chooser, family)
     }
     return (words, name == "tcp")
+  }
+
+  /// `-m conntrack` with one to three of all its options.
+  static func connection(_ chooser: inout Chooser, _ family: AddressFamily) -> String {
+    let states = ["INVALID", "NEW", "RELATED", "ESTABLISHED", "UNTRACKED", "SNAT", "DNAT"]
+    let statuses = ["NONE", "EXPECTED", "SEEN_REPLY", "ASSURED", "CONFIRMED"]
+    let options = [
+      "--ctstate", "--ctstatus", "--ctproto", "--ctorigsrc", "--ctorigdst", "--ctreplsrc",
+      "--ctrepldst", "--ctorigsrcport", "--ctorigdstport", "--ctreplsrcport", "--ctrepldstport",
+      "--ctexpire", "--ctdir",
+    ]
+    var words = "-m conntrack"
+    var left = options
+    for _ in 0..<chooser.of([1, 1, 1, 2, 3]) {
+      let option = left.remove(at: chooser.number(0...left.count - 1))
+      // A direction cannot be inverted.
+      if option != "--ctdir" && chooser.chance(25) { words += " !" }
+      let value: String
+      switch option {
+      case "--ctstate":
+        let some = states.filter { _ in chooser.chance(30) }
+        value = some.isEmpty ? chooser.of(states) : some.joined(separator: ",")
+      case "--ctstatus":
+        let some = statuses.dropFirst().filter { _ in chooser.chance(30) }
+        value = some.isEmpty ? chooser.of(statuses) : some.joined(separator: ",")
+      case "--ctproto": value = chooser.of(["6", "17", "1", "58", "132"])
+      case "--ctdir": value = chooser.of(["ORIGINAL", "REPLY"])
+      case "--ctexpire": value = chooser.of(["0", "0:100", "100:200", "100:500", "200:4294967295"])
+      case _ where option.hasSuffix("port"):
+        value = chooser.of(["80", "53", "22", "1000", "1:1023", "1024:65535", "0", "8080"])
+      default:
+        let addresses = [
+          Network.host(chooser.number(2...6), .lan, family), Network.router(.lan, family),
+          Network.host(chooser.number(2...4), .wan, family), Network.router(.wan, family),
+          Network.distant(1, family),
+        ]
+        let lengths = family == .ipv4 ? ["", "", "/24", "/30"] : ["", "", "/64", "/126"]
+        value = chooser.of(addresses).text(family) + chooser.of(lengths)
+      }
+      words += " \(option) \(value)"
+    }
+    return words
   }
 
   private static func target(

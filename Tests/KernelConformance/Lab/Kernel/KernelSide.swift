@@ -83,55 +83,26 @@
     func send(_ packet: MadePacket, _ family: AddressFamily) throws -> Answer? {
       guard try router.send(packet, family) else { return nil }
       var answer = Answer()
-      try collect(&answer, packet.port, sent: packet.bytes)
+      try collect(&answer, packet.port)
       return answer
     }
 
     /// Adds what has come meanwhile.
     ///
-    /// - Parameters:
-    ///   - port: where the packet was sent whose ctstate is asked for.
-    ///   - sent: the packet.
-    func collect(_ answer: inout Answer, _ port: Port?, sent: [UInt8] = []) throws {
+    /// - Parameter port: where the packet was sent whose ctstate is asked for.
+    func collect(_ answer: inout Answer, _ port: Port?) throws {
       for record in try router.log.read() {
         if record.text == "INPUT" {
-          // Nor is a broadcast of the router's own, which it hears itself; but one that came in, and whose
-          // source NAT made the router's, is delivered.
-          if KernelSide.isOwnBroadcast(record.packet),
-            !KernelSide.haveOneIdentification(record.packet, sent)
-          {
-            continue
-          }
           answer.emissions.append(Emission(port: .host, bytes: record.packet))
         } else if let port, answer.ctState == "none", record.inInterface == router.index(port) {
           answer.ctState = record.text
         }
       }
-      let left = try router.receive()
-      answer.emissions.removeAll { emission in
-        KernelSide.isBroadcast(emission.bytes) && left.contains { $0.bytes == emission.bytes }
-      }
-      answer.emissions += left
+      answer.emissions += try router.receive()
       let told = try router.events.read()
       answer.events += told.connections
       answer.expectationEvents += told.expectations
       answer.sort()
-    }
-
-    private static func isOwnBroadcast(_ packet: [UInt8]) -> Bool {
-      guard packet.count >= 20, packet[0] >> 4 == 4, packet[9] == IPProtocolNumber.icmp else {
-        return false
-      }
-      let source = IPAddress(ipv4: packet.rawSpan.uint32(at: IPv4Field.source))
-      return Network.isOwn(source, .ipv4) && isBroadcast(packet)
-    }
-
-    private static func haveOneIdentification(_ a: [UInt8], _ b: [UInt8]) -> Bool {
-      a.count >= 20 && b.count >= 20 && b[0] >> 4 == 4 && a[4..<6] == b[4..<6]
-    }
-
-    private static func isBroadcast(_ packet: [UInt8]) -> Bool {
-      packet.count >= 20 && packet[0] >> 4 == 4 && (packet[19] == 255 || packet[16] >> 4 == 14)
     }
 
     /// Waits for what is late.
