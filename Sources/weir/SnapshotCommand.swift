@@ -2,7 +2,10 @@
 
 #if os(Linux)
   import ArgumentParser
+  import ConntrackFormat
   import Foundation
+  import KernelTable
+  import TableControl
 
   struct SnapshotCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -25,11 +28,23 @@
         throw Failure(message: "weir snapshot: \(folder): \(error.localizedDescription)", status: 1)
       }
       var written: [String] = []
-      for part in SnapshotPart.all where !(withoutConnections && part.file == "conntrack.txt") {
-        if let text = try part.text() {
-          try write(text, to: part.file)
-          written.append(part.file)
+      // Which tables iptables has, by nft's name of their family.
+      var families: [String: Set<String>] = [:]
+      for part in SnapshotPart.all {
+        guard var text = try part.text() else { continue }
+        if part.file == "ruleset.nft" {
+          text = SnapshotNFT.ownTables(text, besides: families)
+        } else if let family = part.family {
+          families[family] = SnapshotNFT.tables(savedIn: text)
         }
+        // An empty list says the same as none.
+        if text.isEmpty { continue }
+        try write(Data(text.utf8), to: part.file)
+        written.append(part.file)
+      }
+      if !withoutConnections {
+        try write(SnapshotConnections.text(), to: "conntrack.txt")
+        written.append("conntrack.txt")
       }
       try write(SnapshotSysctls.text(), to: "sysctl.conf")
       written.append("sysctl.conf")
@@ -48,88 +63,101 @@
   /// A file of the snapshot that a command prints.
   struct SnapshotPart {
     let file: String
-    let words: [String]
+    let command: String
+    /// Of rules: as nft calls the family.
+    var family: String?
     /// Without its command the file is left out; else there is no snapshot.
-    let isNeeded: Bool
+    var isNeeded = false
 
     static let all = [
-      SnapshotPart("rules.v4", "iptables-save -c"), SnapshotPart("rules.v6", "ip6tables-save -c"),
-      SnapshotPart("addresses.json", "ip -j addr show", isNeeded: true),
-      SnapshotPart("routes.json", "ip -j route show table all", isNeeded: true),
-      SnapshotPart("routes6.json", "ip -j -6 route show table all", isNeeded: true),
-      SnapshotPart("ruleset.nft", "nft list ruleset"),
-      SnapshotPart("conntrack.txt", "conntrack -L -o extended"),
-      SnapshotPart("timeouts.txt", "nfct list timeout"),
+      SnapshotPart(file: "rules.v4", command: "iptables-save -c", family: "ip"),
+      SnapshotPart(file: "rules.v6", command: "ip6tables-save -c", family: "ip6"),
+      SnapshotPart(file: "addresses.json", command: "ip -j addr show", isNeeded: true),
+      SnapshotPart(
+        file: "routes.json", command: "ip -j route show table all", isNeeded: true),
+      SnapshotPart(
+        file: "routes6.json", command: "ip -j -6 route show table all", isNeeded: true),
+      // What it warns of, tables of iptables, is not in the file.
+      SnapshotPart(file: "ruleset.nft", command: "nft list ruleset 2>/dev/null"),
+      SnapshotPart(file: "timeouts.txt", command: "nfct list timeout"),
     ]
 
-    private init(_ file: String, _ command: String, isNeeded: Bool = false) {
-      self.file = file
-      words = command.split(separator: " ").map(String.init)
-      self.isNeeded = isNeeded
-    }
-
-    /// What the command printed; nil where the file has nothing to say.
-    func text() throws -> Data? {
-      guard let path = SnapshotPart.path(of: words[0]) else {
-        let what = "weir snapshot: \(file): there is no `\(words[0])` on this machine"
+    /// What the command printed; nil where there is no such command.
+    func text() throws -> String? {
+      let name = String(command.prefix { $0 != " " })
+      let folders = ["/usr/sbin", "/sbin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/local/bin"]
+      let path = folders.map { "\($0)/\(name)" }.first {
+        FileManager.default.isExecutableFile(atPath: $0)
+      }
+      guard let path else {
+        let what = "weir snapshot: \(file): there is no `\(name)` on this machine"
         if isNeeded { throw Failure(message: what, status: 1) }
         StandardError.say("\(what); the snapshot goes without")
         return nil
       }
-      let process = Process()
-      process.executableURL = URL(filePath: path)
-      process.arguments = Array(words.dropFirst())
-      let (output, errors) = (Pipe(), Pipe())
-      process.standardOutput = output
-      process.standardError = errors
-      process.standardInput = FileHandle.nullDevice
-      do {
-        try process.run()
-      } catch {
-        throw Failure(message: "weir snapshot: \(path): \(error.localizedDescription)", status: 1)
+      guard let text = SnapshotPart.output(of: path + command.dropFirst(name.count)) else {
+        throw Failure(message: "weir snapshot: `\(command)` failed", status: 1)
       }
-      // What these commands complain is shorter than a pipe holds.
-      let text = output.fileHandleForReading.readDataToEndOfFile()
-      let said = errors.fileHandleForReading.readDataToEndOfFile()
-      process.waitUntilExit()
-      guard process.terminationStatus == 0 else {
-        let reason = String(decoding: said, as: UTF8.self).split(separator: "\n").first ?? ""
-        throw Failure(
-          message: "weir snapshot: `\(words.joined(separator: " "))`: \(reason)", status: 1)
-      }
-      // iptables' rules are in rules.v4 and rules.v6 already; what nft shows of them is theirs.
-      if file == "ruleset.nft" { return SnapshotNFT.ownTables(text, warnings: said) }
-      // An empty list says the same as none.
-      return text.isEmpty && !isNeeded ? nil : text
+      return text
     }
 
-    private static func path(of name: String) -> String? {
-      let folders = ["/usr/sbin", "/sbin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/local/bin"]
-      return folders.map { "\($0)/\(name)" }.first {
-        FileManager.default.isExecutableFile(atPath: $0)
+    /// What a command of the list above prints; nil where it fails. What it complains of goes to standard error.
+    private static func output(of command: String) -> String? {
+      // The strings live through the call, and the stream is closed below.
+      guard let stream = unsafe popen(command, "r") else { return nil }
+      var bytes: [UInt8] = []
+      var buffer = [UInt8](repeating: 0, count: 1 << 16)
+      while true {
+        // Into the array's own storage, within its bounds.
+        let count = unsafe fread(&buffer, 1, buffer.count, stream)
+        if count == 0 { break }
+        bytes += buffer.prefix(count)
       }
+      guard unsafe pclose(stream) == 0 else { return nil }
+      return String(decoding: bytes, as: UTF8.self)
     }
   }
 
   enum SnapshotNFT {
-    /// A listing without the tables that iptables made; nil where no other is left.
-    /// - Parameter warnings: what nft says beside it, a line for each such table: `# Warning: table ip nat is
-    ///   managed by iptables-nft, do not touch!`
-    static func ownTables(_ text: Data, warnings: Data) -> Data? {
-      var foreign: Set<String> = []
-      for line in String(decoding: warnings, as: UTF8.self).split(separator: "\n") {
-        let words = line.split(separator: " ")
-        if words.starts(with: ["#", "Warning:", "table"]), words.count > 4 {
-          foreign.insert("table \(words[3]) \(words[4]) {")
-        }
-      }
+    /// The tables in an iptables-save text.
+    static func tables(savedIn text: String) -> Set<String> {
+      Set(text.split(separator: "\n").filter { $0.hasPrefix("*") }.map { String($0.dropFirst()) })
+    }
+
+    /// A listing without the tables that are iptables' and so in rules.v4 and rules.v6 already.
+    /// - Parameter families: which those are, by family.
+    static func ownTables(_ text: String, besides families: [String: Set<String>]) -> String {
       var kept = ""
       var isForeign = false
-      for line in String(decoding: text, as: UTF8.self).split(separator: "\n") {
-        if line.hasPrefix("table ") { isForeign = foreign.contains(String(line)) }
+      for line in text.split(separator: "\n") {
+        if line.hasPrefix("table ") {
+          let words = line.split(separator: " ")
+          isForeign =
+            words.count > 2 && families[String(words[1])]?.contains(String(words[2])) == true
+        }
         if !isForeign { kept += line + "\n" }
       }
-      return kept.isEmpty ? nil : Data(kept.utf8)
+      return kept
+    }
+  }
+
+  /// `conntrack.txt`: the kernel's table, in conntrack's extended form.
+  enum SnapshotConnections {
+    static func text() throws -> Data {
+      var output = ConntrackOutput()
+      output.extended = true
+      let writer = ConnectionWriter(output)
+      var bytes: [UInt8] = []
+      do {
+        try KernelTable().list(ListRequest()) { connection in
+          writer.append(connection, to: &bytes)
+          bytes.append(UInt8(ascii: "\n"))
+        }
+      } catch let error as TableError {
+        throw Failure(
+          message: "weir snapshot: conntrack.txt: \(error.reason(.other))", status: 1)
+      }
+      return Data(bytes)
     }
   }
 
