@@ -30,7 +30,7 @@ fuzzing = $(SWIFT) build -c release --scratch-path .build/fuzzing --sanitize fuz
 	-Xswiftc -sanitize=$(SANITIZERS) -Xswiftc -parse-as-library -Xswiftc -DLIBFUZZER
 fuzz_targets = frames capture ruleset timeouts control
 
-.PHONY: help run build test lint format conformance fuzz fuzz-frames bench bench-parts install uninstall clean
+.PHONY: help run build test lint format conformance fuzz fuzz-frames bench bench-parts bench-brief plot install uninstall clean
 help:
 	@echo "make run       build, and replay Examples/home-router"
 	@echo "make test      lint and all tests"
@@ -40,6 +40,8 @@ help:
 	@echo "make fuzz-frames  COUNT=$(COUNT) random and mutated frames through the firewall"
 	@echo "make bench     time the replay of PACKETS=$(PACKETS) packets"
 	@echo "make bench-parts  time the engine's parts (ONLY='classifier.*'; BRIEF=1 only runs them)"
+	@echo "make bench-brief  run every benchmark for a moment: whether it still works, not how fast"
+	@echo "make plot      measure anew, and draw docs/performance.svg"
 	@echo "make install   the weir command into PREFIX=$(PREFIX)"
 
 run: build
@@ -92,6 +94,23 @@ bench_parts = BENCHMARK_DISABLE_JEMALLOC=1 WEIR_BENCH_BRIEF=$(BRIEF) $(SWIFT) pa
 bench-parts:
 	@scripts/install-missing "the build" $(build_packages)
 	$(bench_parts) --grouping benchmark $(if $(ONLY),--filter '$(ONLY)')
+
+# So that no benchmark rots; times nothing. Packets must not take memory, not one of them.
+bench-brief: build
+	set -o pipefail; for work in established create; do \
+	  for nat in none snat masquerade dnat; do \
+	    $$($(release) --show-bin-path)/weir bench --work $$work --nat $$nat --json \
+	      --connections 2000 --packets 2000 --rounds 2 | tee /dev/stderr \
+	      | grep -q -e '"allocations":0.0000' || exit 1; \
+	  done; \
+	done
+	$$($(release) --show-bin-path)/weir bench --work expire --connections 2000
+	$(MAKE) bench-parts BRIEF=1
+	$(MAKE) bench PACKETS=20000
+
+plot: build
+	scripts/plot-performance $$($(release) --show-bin-path)/weir > .build/performance.svg
+	mv .build/performance.svg docs/performance.svg
 
 # The running kernel against Weir; docs/conformance.md. PACKETS has another default here.
 conformance: CASES ?=

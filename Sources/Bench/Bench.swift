@@ -17,6 +17,8 @@ public struct BenchReport: Sendable {
   public var packetsPerSecond = 0.0
   /// What the table takes with this many connections, over their number.
   public var bytesPerConnection = 0.0
+  /// What the packets took of the allocator; of `expire` nothing is counted.
+  public var counted = Counted()
   /// The longest a burst waited for expiry, nanoseconds.
   public var longestWait: Double?
 }
@@ -36,6 +38,7 @@ public enum Bench {
     let all = try reports.withLock { try $0.map { try $0.get() } }
     var whole = all[0]
     whole.engine = Rounds()
+    whole.counted = all.reduce(Counted()) { $0 + $1.counted }
     for report in all { for value in report.engine.sorted { whole.engine.add(value) } }
     whole.packetsPerSecond = all.reduce(0) { $0 + $1.packetsPerSecond }
     return whole
@@ -77,6 +80,7 @@ public enum Bench {
       report.longestWait = longest
       measureFloor(&report, packets: 1_000_000)
     }
+    report.counted = engine.counted
     report.bytesPerConnection = Double(engine.memoryBytes) / Double(options.connections)
     report.packetsPerSecond = 1e9 / report.engine.median
     withExtendedLifetime(sum) {}

@@ -19,6 +19,9 @@ extension BenchReport {
     if let longestWait {
       lines.append("  longest wait of a burst for expiry: \(rounded(longestWait / 1000, 1)) µs")
     }
+    if Counted.isPossible && counted.packets > 0 {
+      lines.append("  counted \(rounded(allocationsEach, 3)) allocations a packet")
+    }
     lines.append("  memory  \(rounded(bytesPerConnection, 0)) bytes a connection")
     return lines.joined(separator: "\n")
   }
@@ -46,6 +49,10 @@ extension BenchReport {
     "\(rounded(rounds.median, 1)) ns (\(rounded(rounds.least, 1)) to \(rounded(rounds.most, 1)))"
   }
 
+  private var allocationsEach: Double {
+    Double(counted.allocations) / Double(counted.packets)
+  }
+
   /// One object; times in nanoseconds.
   public var json: String {
     var members = [
@@ -61,6 +68,9 @@ extension BenchReport {
     if !floor.isEmpty {
       members.append("\"floorNanoseconds\":\(object(floor))")
       members.append("\"ratio\":\(rounded(engine.median / floor.median, 3))")
+    }
+    if Counted.isPossible && counted.packets > 0 {
+      members.append("\"allocations\":\(rounded(allocationsEach, 4))")
     }
     if let longestWait {
       members.append("\"longestWaitNanoseconds\":\(rounded(longestWait, 0))")

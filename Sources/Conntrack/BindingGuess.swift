@@ -21,8 +21,9 @@ extension ConnectionTracker {
   /// Asks for the lines of the index that a new connection's reply tuple will probably need.
   @inline(__always)
   mutating func fetchReply(_ tuple: Tuple, _ reply: Tuple, _ zone: TrackingZone) {
-    if bindingGuess.family == tuple.family { return fetchTranslated(tuple, reply, zone) }
+    // Before a source is translated, a binding that changes nothing is looked for.
     table.index.prefetch(table.hash(reply, zone: zone[.reply]))
+    if bindingGuess.family == tuple.family { fetchTranslated(tuple, reply, zone) }
   }
 
   @inline(never)

@@ -353,15 +353,31 @@ struct ConnectionTable: ~Copyable {
   /// How many records have ever been used.
   var used: Int { firstUnused }
 
-  /// Sweeps one record further; gives it where its connection's time is over.
-  mutating func nextSwept(now: Int64) -> Int? {
-    if sweep.position >= firstUnused { sweep.position = 0 }
-    let record = sweep.position
-    sweep.position += 1
-    guard records[record].family != 0, records[record].deadline <= now,
-      records[record].status.contains(.confirmed)
-    else { return nil }
-    return record
+  /// Records found by one step of the sweep; -1: none.
+  typealias SweptBatch = InlineArray<16, Int32>
+
+  /// Sweeps `count` records further, at most as many as a batch has and as were ever used; gives those
+  /// whose connection's time is over. Asks for the memory that their end will need.
+  mutating func sweep(_ count: Int, now: Int64, into batch: inout SweptBatch) {
+    for place in 0..<count {
+      if sweep.position >= firstUnused { sweep.position = 0 }
+      let record = sweep.position
+      sweep.position += 1
+      // So far ahead that it is there when the sweep is.
+      records.prefetch(
+        min(record + SweptBatch.count, capacity - 1), bytes: MemoryLayout<Record>.stride)
+      guard isOver(record, now: now) else { continue }
+      batch[place] = Int32(truncatingIfNeeded: record)
+      index.prefetch(hash(record, .original))
+      index.prefetch(hash(record, .reply))
+      if records[record].extensions.contains(.bySource) { sources.prefetchLink(record) }
+    }
+  }
+
+  /// Whether a record is that of a confirmed connection whose time is over.
+  func isOver(_ record: Int, now: Int64) -> Bool {
+    records[record].family != 0 && records[record].deadline <= now
+      && records[record].status.intersection([.confirmed, .dying]) == .confirmed
   }
 
   /// Moves the clock to `now` and calls `expire` with each record whose deadline has passed; `expire`

@@ -88,8 +88,18 @@ public struct ConnectionTracker: ~Copyable {
 
   @inline(never)
   private mutating func sweep(_ share: Int) {
-    for _ in 0..<share {
-      if let record = table.nextSwept(now: now) { destroy(record) }
+    var left = min(share, table.used)
+    while left > 0 {
+      // A few at a time: what they have in the index is asked for before the first of them goes.
+      let count = min(left, ConnectionTable.SweptBatch.count)
+      var batch = ConnectionTable.SweptBatch(repeating: -1)
+      table.sweep(count, now: now, into: &batch)
+      for place in 0..<count {
+        let record = Int(batch[place])
+        // One that went may have taken another with it.
+        if record >= 0, table.isOver(record, now: now) { destroy(record) }
+      }
+      left -= count
     }
   }
 
@@ -138,8 +148,7 @@ public struct ConnectionTracker: ~Copyable {
     let number = headers.transportProtocol
     if number == IPProtocolNumber.icmp || number == IPProtocolNumber.icmpv6 {
       if (number == IPProtocolNumber.icmp) != (headers.family == .ipv4) {
-        statistics.error += 1
-        return .invalid(.icmpOfOtherFamily(protocolNumber: number))
+        return invalid(.icmpOfOtherFamily(protocolNumber: number))
       }
       if case .decided(let tracking) = judgeICMP(bytes, headers, hook, template.zone) {
         // conntrack -S counts these apart from what is wrong in other protocols.

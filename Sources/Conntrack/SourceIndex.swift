@@ -53,6 +53,9 @@ struct SourceIndex: ~Copyable {
     heads.prefetch(Int(truncatingIfNeeded: hash) & mask, bytes: MemoryLayout<UInt32>.stride)
   }
 
+  /// Asks for the memory of a record's neighbours.
+  func prefetchLink(_ record: Int) { links.prefetch(record, bytes: MemoryLayout<Link>.stride) }
+
   /// The first record under `hash` that `isMatch` accepts, newest first.
   func first(_ hash: UInt64, where isMatch: (Int) -> Bool) -> Int? {
     var next = heads[Int(truncatingIfNeeded: hash) & mask]

@@ -17,7 +17,7 @@ struct Sweep: ~Copyable {
   /// Every record is looked at once in about 8.6 s (2^33 ns).
   private static let periodShift: Int64 = 33
   /// What one call may take, so that no packet waits long.
-  private static let most: Int64 = 256
+  private static let most: Int64 = 64
 
   /// The next record to look at.
   var position = 0

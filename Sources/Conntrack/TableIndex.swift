@@ -43,7 +43,7 @@ struct IndexBucket: BitwiseCopyable {
 }
 
 struct TableIndex: ~Copyable {
-  private let buckets: FlatArray<IndexBucket>
+  let buckets: FlatArray<IndexBucket>
   private let bucketCount: Int
 
   /// Room for `entries` slots at three quarters full.
@@ -58,11 +58,11 @@ struct TableIndex: ~Copyable {
 
   /// The bucket a hash belongs in: its upper half scaled to the number of buckets, so that hashes
   /// near each other lie near each other.
-  @inline(__always) private func home(_ hash: UInt64) -> Int {
+  @inline(__always) func home(_ hash: UInt64) -> Int {
     Int(truncatingIfNeeded: ((hash >> 32) &* UInt64(bucketCount)) >> 32)
   }
 
-  @inline(__always) private func following(_ position: Int) -> Int {
+  @inline(__always) func following(_ position: Int) -> Int {
     position + 1 == bucketCount ? 0 : position + 1
   }
 

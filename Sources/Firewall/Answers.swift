@@ -374,6 +374,8 @@ extension Firewall {
     if hasChecksumLeft(bytes, passage) { return true }
     let headers = passage.headers
     let at = headers.transportOffset
+    // Of IPv6 something must stand behind the headers, whatever the protocol.
+    if headers.family == .ipv6 && at >= headers.end { return false }
     // With options filled in the kernel's sum over the whole packet is wrong, and it believes only
     // a checksum that conntrack has looked at before.
     let isSpoilt = passage.options.hasStaleChecksum && !isVerifiedByConntrack(passage)

@@ -18,6 +18,7 @@ extension Firewall {
     lookAhead(&burst)
     for index in 0..<burst.count {
       let arrival = burst.lanes[index].arrival
+      sink.begin(arrival)
       advance(to: arrival.timeNanoseconds, to: &sink, observer: &observer)
       if burst.lanes[index].plain.isPlain {
         if !Observer.isActive, takeWay(&burst, index, arrival, to: &sink) { continue }

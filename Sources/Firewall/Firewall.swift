@@ -41,7 +41,9 @@ public struct Firewall: ~Copyable {
   var ways = WayTable()
   /// Where nothing is known of routes: the only two interfaces there are. What comes in by one
   /// leaves by the other.
-  public var forwardingPair: [InterfaceID] = []
+  public var forwardingPair: [InterfaceID] = [] {
+    didSet { if forwardingPair != oldValue { forgetWays() } }
+  }
 
   /// - Parameters:
   ///   - ruleset: both families' rules; empty accepts everything.

@@ -39,6 +39,10 @@ public struct SilentObserver: FirewallObserver, Sendable {
 
 /// Takes the packets that leave, layer 3, in order.
 public protocol PacketSink: ~Copyable {
+  /// The next packet of a burst is about to go its way, the clock to move to its time: what leaves from
+  /// now on comes of it.
+  mutating func begin(_ arrival: Arrival)
+
   /// - Parameters:
   ///   - bytes: the packet, valid during the call only.
   ///   - interface: where it leaves; `.none` where routes say nothing.
@@ -55,6 +59,10 @@ public protocol PacketSink: ~Copyable {
 }
 
 extension PacketSink where Self: ~Copyable {
+  /// Who does not ask when has no use for it.
+  @inlinable
+  public mutating func begin(_ arrival: Arrival) {}
+
   /// Who only forwards has no use for it.
   @inlinable
   public mutating func deliver(_ bytes: RawSpan, from interface: InterfaceID, isAnswer: Bool) {}

@@ -22,13 +22,21 @@ extension Firewall {
     passage.outcome.verdict = .drop
     if passage.isTracked { passage.tracking.isUnconfirmed = false }
     if isSettled { showConnection(&passage) }
+    // NAT may have turned a group's address, at which the host was spoken to, into the source.
+    if passage.headers.family == .ipv6 && passage.headers.source.high >> 56 == 0xff {
+      passage.outcome.reason = .ipHeader(.multicastSource)
+      return end(&packet, &passage, &sink, &observer)
+    }
     guard case .on = ask(.raw, .prerouting, &packet, &passage, &observer) else {
       return end(&packet, &passage, &sink, &observer)
     }
     if isSettled {
       // It has been decided: CT --notrack comes too late.
       passage.context.isNotTracked = wasNotTracked
-    } else if case .stop = track(packet.bytes, &passage, .prerouting) {
+    } else if case .stop = track(
+      // A copy's checksum is believed, as on its way out.
+      packet.bytes, &passage, passage.isLoopedCopy ? .output : .prerouting)
+    {
       return end(&packet, &passage, &sink, &observer)
     }
     guard case .on = ask(.mangle, .prerouting, &packet, &passage, &observer),

@@ -7,6 +7,7 @@ import Wire
 /// Up to 32 packets with what came of them. Made once and used over and over: it holds its packets'
 /// memory, and filling it allocates nothing.
 public struct PacketBurst: ~Copyable {
+  private let inPlace = InPlace()
   /// How many packets fit.
   public static var capacity: Int { 32 }
   /// The longest packet a burst takes, bytes of layer 3. A longer one goes by itself.

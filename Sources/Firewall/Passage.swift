@@ -173,8 +173,10 @@ struct Passage: ~Copyable {
         && (context.transportAvailable < 1 || ICMPType.isError(context.icmpType)
           || context.icmpType > ICMPType.highestKnown)
     }
-    return at >= 0 && headers.transportProtocol == IPProtocolNumber.icmpv6
-      && (context.transportAvailable < 1 || ICMPv6Type.isError(context.icmpType))
+    guard at >= 0, headers.transportProtocol == IPProtocolNumber.icmpv6 else { return false }
+    // A fragment may lack the type.
+    return context.transportAvailable < 1
+      ? !headers.isFragment : ICMPv6Type.isError(context.icmpType)
   }
 
   /// Whether an error is also sent about a packet to a group, or to everyone on the link: RFC 4443

@@ -141,9 +141,11 @@ extension Firewall {
       passage.tracking.state == .established,
       passage.tracking.reason == nil, !passage.context.heedsPacket,
       passage.arrival.packetType == .unicast, !passage.arrival.isFilledUp,
-      passage.outcome.hook == .forward, let out = passage.route.interface,
+      passage.outcome.hook == .forward,
+      passage.route.interface != nil || !host.routing.knows(passage.headers.family),
       // Such packets are answered with a redirect.
-      out != index(passage.arrival.interface),
+      passage.route.interface != index(passage.arrival.interface)
+        || passage.route.interface == nil,
       !passage.outcome.lacksAddressForNAT,
       tracker.isSteady(passage.tracking.connection, bytes, passage.plain)
     else { return }
@@ -153,9 +155,11 @@ extension Firewall {
     way.outcome.direction = nil
     way.inInterface = passage.arrival.interface
     way.translates = hasTable(.nat, passage.headers.family)
-    let device =
-      passage.headers.family == .ipv4 ? host.interfaces[out].mtu : host.interfaces[out].ipv6MTU
-    way.longest = Int32(clamping: min(passage.route.mtu ?? device, device))
+    // Where nothing is known of routes, no packet is too long.
+    let device = passage.route.interface.map {
+      passage.headers.family == .ipv4 ? host.interfaces[$0].mtu : host.interfaces[$0].ipv6MTU
+    }
+    way.longest = device.map { Int32(clamping: min(passage.route.mtu ?? $0, $0)) } ?? .max
     let number =
       passage.headers.family == .ipv4
       ? ways.number(of: way, journal: ipv4Rules) : ways.number(of: way, journal: ipv6Rules)

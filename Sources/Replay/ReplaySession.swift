@@ -25,10 +25,14 @@ public struct ReplayOptions: Hashable, Sendable {
 public struct ReplaySession: ~Copyable {
   public var firewall: Firewall
   public let options: ReplayOptions
-  public private(set) var summary = ReplaySummary()
+  private var summary = ReplaySummary()
   public var recorder = WayRecorder()
-  private var memory = EmittedMemory()
+  private var totals = EmittedTotals()
   private var packet = PacketBuffer()
+  /// Packets counted that have not gone their way yet, and their numbers.
+  private var burst = PacketBurst()
+  private var burstNumbers = InlineArray<32, Int>(repeating: 0)
+  private var verdicts = InlineArray<8, Int>(repeating: 0)
   /// The capture's interfaces as the firewall numbers them; nil: not asked yet.
   private var interfaces: [InterfaceID?] = []
   private let fallback: InterfaceID
@@ -81,6 +85,7 @@ public struct ReplaySession: ~Copyable {
   public mutating func report(
     _ frame: CapturedFrame, _ bytes: RawSpan, in captureInterfaces: [CaptureInterface]
   ) -> PacketReport {
+    settle()
     count(frame)
     var report = PacketReport(number: frame.number, timeNanoseconds: frame.timeNanoseconds)
     recorder.reset()
@@ -109,7 +114,8 @@ public struct ReplaySession: ~Copyable {
     return report
   }
 
-  /// The same without a report, for totals alone.
+  /// The same without a report, for totals alone. Packets go their way in bursts: what they come to is
+  /// known after `settle`, or at once where events are recorded.
   public mutating func count(
     _ frame: CapturedFrame, _ bytes: RawSpan, in captureInterfaces: [CaptureInterface]
   ) {
@@ -121,11 +127,39 @@ public struct ReplaySession: ~Copyable {
       summary.ignoredByKind[what, default: 0] += 1
       tally(outcome, frame.number)
     case .packet(let placed):
+      if joinsBurst(placed, frame, bytes) { return }
+      settle()
       load(placed, frame, bytes)
       var report = PacketReport(number: frame.number, timeNanoseconds: frame.timeNanoseconds)
       send(placed, frame, &report, explains: false)
       tally(report.outcome, frame.number)
     }
+  }
+
+  /// Puts an inbound packet to the others of its burst. False where it must go by itself.
+  private mutating func joinsBurst(
+    _ placed: Placed, _ frame: CapturedFrame, _ bytes: RawSpan
+  ) -> Bool {
+    let (start, length) = (placed.link.networkOffset, placed.link.networkLength)
+    guard placed.way == .inbound, length <= PacketBurst.longestPacket,
+      !options.fillsTruncated || frame.capturedLength >= frame.originalLength
+    else { return false }
+    burstNumbers[burst.count] = frame.number
+    guard burst.append(bytes.slice(start..<start + length), arrival(placed, frame)) else {
+      return false
+    }
+    if burst.count == PacketBurst.capacity || firewall.tracker.recordsEvents { settle() }
+    return true
+  }
+
+  /// Lets all packets counted so far go their way.
+  public mutating func settle() {
+    if burst.count == 0 { return }
+    var silent = SilentObserver()
+    firewall.receive(&burst, to: &totals, observer: &silent)
+    summary.emitted += totals.takeCount()
+    for index in 0..<burst.count { tally(burst.outcome(index), burstNumbers[index]) }
+    burst.removeAll()
   }
 
   private mutating func count(_ frame: CapturedFrame) {
@@ -146,7 +180,7 @@ public struct ReplaySession: ~Copyable {
   }
 
   private mutating func tally(_ outcome: PacketOutcome, _ number: Int) {
-    summary.verdicts[outcome.verdict, default: 0] += 1
+    verdicts[Int(outcome.verdict.rawValue)] += 1
     if outcome.verdict == .drop || outcome.verdict == .reject {
       drops[DropGroup(outcome), default: DropCount(first: number)].packets += 1
     }
@@ -171,7 +205,11 @@ public struct ReplaySession: ~Copyable {
         break
       }
       summary.emitted += sink.packets.count
-      for emitted in sink.packets { memory.add(emitted, cause: Int(number), at: time) }
+      for emitted in sink.packets {
+        totals.memory.add(
+          emitted.bytes.rawSpan, emitted.interface, isAnswer: emitted.isAnswer,
+          cause: Int(number), at: time)
+      }
     }
     firewall.advance(to: time)
   }
@@ -229,6 +267,7 @@ public struct ReplaySession: ~Copyable {
     let index = frame.interfaceIndex
     while interfaces.count <= index { interfaces.append(nil) }
     if let known = interfaces[index] { return known }
+    settle()
     let id: InterfaceID
     if options.inInterface != nil {
       id = fallback
@@ -278,8 +317,7 @@ public struct ReplaySession: ~Copyable {
       outboundSeen.insert(placed.interface)
       summary.showsOutbound = true
       advanceClock(to: placed.time)
-      let bytes = packet.bytes.array
-      if let cause = memory.cause(of: bytes, on: placed.interface, at: placed.time) {
+      if let cause = causeOfPacket(placed) {
         report.cause = cause
         summary.ignoredByKind["seen leaving", default: 0] += 1
         report.outcome.verdict = .ignored
@@ -303,13 +341,7 @@ public struct ReplaySession: ~Copyable {
     case .inbound: advanceClock(to: placed.time)
     }
 
-    var arrival = Arrival(
-      interface: placed.interface, family: placed.family, timeNanoseconds: placed.time)
-    arrival.sourceMAC = placed.link.sourceMAC
-    arrival.packetType = packetType(placed.link)
-    arrival.number = Int32(truncatingIfNeeded: frame.number)
-    arrival.isFilledUp =
-      options.fillsTruncated && frame.capturedLength < frame.originalLength
+    let arrival = arrival(placed, frame)
     var sink = EmittedCollector()
     if explains {
       report.outcome =
@@ -331,8 +363,28 @@ public struct ReplaySession: ~Copyable {
       }
       // What the host sends itself is in the capture as this very frame.
       if placed.way == .outbound && !emitted.isAnswer { continue }
-      memory.add(emitted, cause: frame.number, at: placed.time)
+      totals.memory.add(
+        emitted.bytes.rawSpan, emitted.interface, isAnswer: emitted.isAnswer,
+        cause: frame.number, at: placed.time)
     }
+  }
+
+  /// What led to the packet in the buffer, if it was sent before.
+  private mutating func causeOfPacket(_ placed: Placed) -> EmittedCause? {
+    // A copy, since the compiler takes a span of one property for a claim to others.
+    let bytes = packet.bytes.array
+    return totals.memory.cause(of: bytes.rawSpan, on: placed.interface, at: placed.time)
+  }
+
+  private func arrival(_ placed: Placed, _ frame: CapturedFrame) -> Arrival {
+    var arrival = Arrival(
+      interface: placed.interface, family: placed.family, timeNanoseconds: placed.time)
+    arrival.sourceMAC = placed.link.sourceMAC
+    arrival.packetType = packetType(placed.link)
+    arrival.number = Int32(truncatingIfNeeded: frame.number)
+    arrival.isFilledUp =
+      options.fillsTruncated && frame.capturedLength < frame.originalLength
+    return arrival
   }
 
   /// As `send`, with all that `--packet` tells.
@@ -410,10 +462,14 @@ public struct ReplaySession: ~Copyable {
 
   /// Ends the replay: what was sent and not seen leaving is now known.
   public mutating func finish() -> ReplaySummary {
-    memory.finish()
+    settle()
+    for verdict in PacketVerdict.allCases where verdicts[Int(verdict.rawValue)] > 0 {
+      summary.verdicts[verdict] = verdicts[Int(verdict.rawValue)]
+    }
+    totals.memory.finish()
     for interface in outboundSeen {
-      summary.seenLeaving += memory.seen[interface] ?? 0
-      summary.notSeenLeaving += memory.unseen[interface] ?? 0
+      summary.seenLeaving += totals.memory.seen(on: interface)
+      summary.notSeenLeaving += totals.memory.unseen(on: interface)
     }
     for (group, count) in drops {
       let rule = group.rule.flatMap { book.note($0, group.family, firewall) }

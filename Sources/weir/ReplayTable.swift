@@ -36,6 +36,7 @@ final class ReplayTable: ConntrackBackend {
       session.count(frame, reader.frameBytes, in: reader.interfaces)
       guard try afterEach() else { return }
     }
+    session.settle()
     if let cut = reader.cut { StandardError.say("\(reader.name): \(cut)") }
   }
 

@@ -35,6 +35,37 @@ import Wire
     }
   }
 
+  #if DEBUG
+    private static let isOptimized = false
+  #else
+    private static let isOptimized = true
+  #endif
+
+  /// After the start packets take no memory, those that begin connections included: not on average, but
+  /// not once. What is counted is first seen to count. Of optimized builds only (`swift test -c release`):
+  /// others box what these keep on the stack. `make bench-brief` asks the same of the command.
+  @Test(
+    .enabled(if: BenchTests.isOptimized), arguments: BenchOptions.NAT.allCases,
+    [AddressFamily.ipv4, .ipv6])
+  func packetsTakeNoMemory(_ nat: BenchOptions.NAT, _ family: AddressFamily) throws {
+    guard Counted.isPossible else { return }
+    #expect(Counted.ofAnArray().allocations > 0)
+    for work in [BenchOptions.Work.established, .create] {
+      for transport in BenchOptions.Transport.allCases {
+        let report = try Bench.run(
+          options {
+            $0.nat = nat
+            $0.family = family
+            $0.transport = transport
+            $0.work = work
+            $0.rules = 20
+          })
+        #expect(report.counted.packets > 0)
+        #expect(report.counted.allocations == 0, "\(work) \(transport)")
+      }
+    }
+  }
+
   @Test func workersHaveTheirOwn() throws {
     let report = try Bench.run(options { $0.workers = 2 })
     #expect(report.engine.sorted.count == 4)

@@ -139,7 +139,7 @@ extension HostConfiguration {
     }
     guard settings.forwardsIPv4 else { return .drop(.notForwarding) }
     if let route, route.type == .unicast || route.type == .broadcast {
-      if let problem = sourceProblem(source, interface, settings, out: route.interface) {
+      if let problem = problemWithSource(source, interface, settings, out: route.interface) {
         return .drop(problem)
       }
       return .forward(route)
@@ -151,7 +151,9 @@ extension HostConfiguration {
   private func deliver(
     _ type: RouteType, _ source: IPAddress, _ interface: Int?, _ settings: InterfaceSettings
   ) -> InputRoute {
-    if let problem = sourceProblem(source, interface, settings, out: nil) { return .drop(problem) }
+    if let problem = problemWithSource(source, interface, settings, out: nil) {
+      return .drop(problem)
+    }
     return .deliver(type)
   }
 
@@ -159,11 +161,21 @@ extension HostConfiguration {
   ///
   /// - Parameter out: where the packet is to leave, if it is to be forwarded.
   @inline(__always)
-  private func sourceProblem(
+  private func problemWithSource(
     _ source: IPAddress, _ interface: Int?, _ settings: InterfaceSettings, out: Int?
   ) -> InputRouteDrop? {
-    guard let interface, !interfaces[interface].isLoopback else { return nil }
     let back = routing.type(of: source, .ipv4)
+    // Most packets: from another machine, and nobody asks which way that is.
+    if settings.reversePathFilter == .off && back != .local && back != .broadcast { return nil }
+    return sourceProblem(source, interface, settings, out: out, back)
+  }
+
+  @inline(never)
+  private func sourceProblem(
+    _ source: IPAddress, _ interface: Int?, _ settings: InterfaceSettings, out: Int?,
+    _ back: RouteType?
+  ) -> InputRouteDrop? {
+    guard let interface, !interfaces[interface].isLoopback else { return nil }
     let filters = settings.reversePathFilter != .off && routing.knowsIPv4
     // Without a filter the kernel only looks whether the source is an address of an interface; it asks
     // the routes where they know of more, or where a redirect might be due.

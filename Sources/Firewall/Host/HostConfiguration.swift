@@ -108,8 +108,9 @@ public struct HostConfiguration: Sendable {
 
   /// Whether `address` is one of the host's own: packets from it are its own, packets to it are for
   /// it. O(log routes).
+  @inline(__always)
   public func isLocal(_ address: IPAddress, _ family: AddressFamily) -> Bool {
-    let type = routing.lookup(address, family)?.type
+    let type = routing.type(of: address, family)
     return type == .local || type == .anycast
   }
 

@@ -9,6 +9,8 @@
   /// What is left to be done to a packet.
   struct OffloadHeader {
     static let length = 10
+    /// VIRTIO_NET_HDR_GSO_UDP_L4, which older headers lack.
+    private static let udpSegments: UInt8 = 5
 
     var needsChecksum = false
     /// The kind of segments; `VIRTIO_NET_HDR_GSO_NONE` where it is one packet.
@@ -61,26 +63,38 @@
       var headers = PacketHeaders()
       let family: AddressFamily = packet.bytes.uint8(at: 0) >> 4 == 4 ? .ipv4 : .ipv6
       guard PacketHeaders.decodeAgain(packet.bytes, family: family, into: &headers) == nil,
-        headers.transportProtocol == IPProtocolNumber.tcp,
-        headers.end - headers.transportOffset >= TCPField.minimumLength
+        let length = transportHeader(packet.bytes, headers)
       else { return false }
       let at = headers.transportOffset
-      let transportLength = Int(packet.bytes.uint8(at: at + TCPField.dataOffset) >> 4) * 4
+      let isTCP = headers.transportProtocol == IPProtocolNumber.tcp
+      let field = isTCP ? TCPField.checksum : UDPField.checksum
       let sum = InternetChecksum.pseudoHeader(
         source: headers.source, destination: headers.destination,
-        transportProtocol: IPProtocolNumber.tcp, length: headers.end - at)
-      packet.store16(InternetChecksum.fold(sum), at: at + TCPField.checksum)
+        transportProtocol: headers.transportProtocol, length: headers.end - at)
+      packet.store16(InternetChecksum.fold(sum), at: at + field)
       header.store8(UInt8(VIRTIO_NET_HDR_F_NEEDS_CSUM), at: 0)
-      let kind = family == .ipv4 ? VIRTIO_NET_HDR_GSO_TCPV4 : VIRTIO_NET_HDR_GSO_TCPV6
-      header.store8(UInt8(kind), at: 1)
+      let tcp = family == .ipv4 ? VIRTIO_NET_HDR_GSO_TCPV4 : VIRTIO_NET_HDR_GSO_TCPV6
+      header.store8(isTCP ? UInt8(tcp) : udpSegments, at: 1)
       func store(_ value: Int, at place: Int) {
         header.storeBytes(of: UInt16(value), toByteOffset: place, as: UInt16.self)
       }
-      store(base + at + transportLength, at: 2)
+      store(base + at + length, at: 2)
       store(Int(segmentSize), at: 4)
       store(base + at, at: 6)
-      store(TCPField.checksum, at: 8)
+      store(field, at: 8)
       return true
+    }
+
+    /// The length of the header that each segment has; nil where there is none whole.
+    private static func transportHeader(_ packet: RawSpan, _ headers: PacketHeaders) -> Int? {
+      let room = headers.end - headers.transportOffset
+      switch headers.transportProtocol {
+      case IPProtocolNumber.tcp where room >= TCPField.minimumLength:
+        return Int(packet.uint8(at: headers.transportOffset + TCPField.dataOffset) >> 4) * 4
+      case IPProtocolNumber.udp where room >= UDPField.headerLength:
+        return UDPField.headerLength
+      default: return nil
+      }
     }
 
     /// Bytes of layer 3 of the longest segment that a packet will be cut into.
@@ -88,9 +102,8 @@
       var headers = PacketHeaders()
       let family: AddressFamily = packet.uint8(at: 0) >> 4 == 4 ? .ipv4 : .ipv6
       guard PacketHeaders.decodeAgain(packet, family: family, into: &headers) == nil,
-        headers.end - headers.transportOffset >= TCPField.minimumLength
+        let header = transportHeader(packet, headers)
       else { return packet.byteCount }
-      let header = Int(packet.uint8(at: headers.transportOffset + TCPField.dataOffset) >> 4) * 4
       return headers.transportOffset + header + Int(segmentSize)
     }
   }
