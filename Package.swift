@@ -89,7 +89,7 @@ let package = Package(
     .target(
       name: "Gateway",
       dependencies: [
-        "Wire", "Conntrack", "NAT", "Ruleset", "Firewall",
+        "Wire", "Conntrack", "ConntrackFormat", "TableControl", "NAT", "Ruleset", "Firewall",
         .target(name: "CLinux", condition: .when(platforms: [.linux])),
         .product(name: "Logging", package: "swift-log"),
       ],
@@ -175,7 +175,8 @@ let package = Package(
     .testTarget(
       name: "GatewayTests",
       dependencies: [
-        "weir", "Gateway", "TestLab", "PacketForge", "Firewall", "Ruleset", "Conntrack", "Wire",
+        "weir", "Gateway", "TableControl", "ConntrackFormat", "TestLab", "PacketForge", "Firewall",
+        "Ruleset", "Conntrack", "Wire",
       ], swiftSettings: strict),
 
     // The running kernel beside the library, packet by packet.
@@ -189,14 +190,14 @@ let package = Package(
       name: "weir-conformance", dependencies: ["Conformance"],
       path: "Tests/KernelConformance/Runner", swiftSettings: strict),
     .testTarget(
-      name: "KernelConformance", dependencies: ["Conformance", "weir"],
+      name: "KernelConformance", dependencies: ["Conformance", "HostSnapshot", "weir"],
       path: "Tests/KernelConformance/Tests", swiftSettings: strict),
 
     .target(
       name: "FuzzTargets",
       dependencies: [
         "PacketForge", "Wire", "Conntrack", "NAT", "Ruleset", "Firewall", "HostSnapshot",
-        "Capture", "Replay",
+        "Capture", "Replay", "TableControl", "ConntrackFormat",
       ],
       path: "Fuzz/Targets", swiftSettings: strict),
     .executableTarget(

@@ -287,6 +287,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
   case frames
   case capture
   case ruleset
+  case control
   case timeouts
 
   /// - Returns: a digest of what came out, the same for the same bytes.
@@ -296,6 +297,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     case .frames: FuzzTarget.runFrames(bytes)
     case .capture: FuzzTarget.runCapture(bytes)
     case .ruleset: FuzzTarget.runRuleset(bytes)
+    case .control: FuzzTarget.runControl(bytes)
     case .timeouts: FuzzTarget.runTimeouts(bytes)
     }
   }

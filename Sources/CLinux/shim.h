@@ -61,6 +61,18 @@ static inline int weir_keep_network_capabilities(void) {
   return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }
 
+/// Who is at the other end of a Unix socket: `struct ucred` of unix(7).
+static inline int weir_peer(int descriptor, unsigned int *process, unsigned int *user) {
+  struct { int process; unsigned int user, group; } peer;
+  socklen_t length = sizeof peer;
+  int result = getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &peer, &length);
+  if (result == 0) {
+    *process = (unsigned int)peer.process;
+    *user = peer.user;
+  }
+  return result;
+}
+
 /// ioctl(2) with a number for its argument.
 static inline int weir_ioctl(int descriptor, unsigned long request, unsigned long value) {
   return ioctl(descriptor, request, value);

@@ -16,6 +16,7 @@ struct ConnectionTable: ~Copyable {
   let helpers: FlatArray<HelperRecord>
   let kin: FlatArray<Kinship>
   let shifts: FlatArray<SequenceShifts>
+  let labels: FlatArray<ConnectionLabels>
   var expectations: ExpectationTable
   var callKeys: CallKeys
   let index: TableIndex
@@ -53,6 +54,7 @@ struct ConnectionTable: ~Copyable {
     helpers = FlatArray(count: capacity)
     kin = FlatArray(count: capacity)
     shifts = FlatArray(count: capacity)
+    labels = FlatArray(count: capacity)
     self.expectations = ExpectationTable(capacity: expectations)
     callKeys = CallKeys(expectations: expectations)
     index = TableIndex(entries: 2 * capacity)

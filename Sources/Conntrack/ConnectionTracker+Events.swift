@@ -108,6 +108,7 @@ extension ConnectionTracker {
       connection.originalCounters = table.counters[record].original
       connection.replyCounters = table.counters[record].reply
     }
+    if stored.extensions.contains(.labels) { connection.labels = table.labels[record] }
     if stored.extensions.contains(.timestamps) {
       connection.startNanoseconds = table.timestamps[record].start
       connection.stopNanoseconds = stop

@@ -471,7 +471,9 @@ public struct ConnectionTracker: ~Copyable {
 
   @inline(__always)
   mutating func refresh(_ record: Int, _ direction: Direction, _ timeout: Int64, bytes: Int) {
-    table.setDeadline(record, now + timeout)
+    if !table.records[record].status.contains(.fixedTimeout) {
+      table.setDeadline(record, now + timeout)
+    }
     count(record, direction, bytes: bytes)
   }
 

@@ -84,8 +84,9 @@ struct RecordExtensions: OptionSet, BitwiseCopyable {
   /// Sequence numbers are moved.
   static var shifts: Self { .init(rawValue: 1 << 5) }
   static var template: Self { .init(rawValue: 1 << 6) }
+  static var labels: Self { .init(rawValue: 1 << 7) }
   /// Those that the packets of a connection need not heed.
-  static var plain: Self { [.counters, .timestamps, .bySource] }
+  static var plain: Self { [.counters, .timestamps, .bySource, .labels] }
 }
 
 struct Record: BitwiseCopyable {

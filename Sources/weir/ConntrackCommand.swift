@@ -1,5 +1,5 @@
-// `weir conntrack`: conntrack(8) on a table of connections: the one a capture leaves behind, or the running
-// kernel's own.
+// `weir conntrack`: conntrack(8) on a table of connections: a running gateway's, the running kernel's own, or
+// the one a capture leaves behind.
 
 import ArgumentParser
 import Conntrack
@@ -8,6 +8,7 @@ import Foundation
 import TableControl
 
 #if os(Linux)
+  import Gateway
   import KernelTable
 #endif
 
@@ -15,7 +16,8 @@ struct ConntrackCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "conntrack",
     abstract: "Show and change tables of connections, with conntrack's own options.",
-    usage: "weir conntrack <conntrack's options> --kernel | --capture <file> [<options>]",
+    usage:
+      "weir conntrack <conntrack's options> [--control <socket> | --kernel | --capture <file> [<options>]]",
     discussion: help)
 
   static let help = """
@@ -27,6 +29,8 @@ struct ConntrackCommand: ParsableCommand {
     -p -s -d --sport --dport --state -r -q -u -m -w -f -l -n -g -j -t -i …
                      as in conntrack(8)
 
+    --control SOCKET the table of the gateway that listens there; without any of the three: of the one that
+                     listens on /run/weir.sock
     --kernel         the running kernel's table (Linux, as root)
     --capture FILE   the table a capture leaves behind, read only: -L -G -C -S -E. pcap or pcapng, gzip
                      too; - is standard input
@@ -81,9 +85,15 @@ struct ConntrackCommand: ParsableCommand {
       #endif
     }
     guard let capture = own.capture else {
-      throw Failure.unusable(
-        "weir conntrack: whose table? --kernel: this machine's; --capture FILE: the one that a "
-          + "capture leaves behind")
+      if own.procfs || !own.hostWords.isEmpty {
+        throw Failure.unusable("weir conntrack: --capture FILE says whose table to show")
+      }
+      #if os(Linux)
+        let path = own.control ?? ControlServer.defaultPath
+        return try run(commands) { try GatewayTable(path) }
+      #else
+        throw Failure.unusable("weir conntrack: --capture FILE says whose table to show")
+      #endif
     }
     let replay = try ReplayTable(capture, hostWords: own.hostWords)
     if own.procfs { return try replay.listAsProc(commands) }
@@ -135,6 +145,7 @@ struct OwnOptions {
   /// The words for `HostOptions`.
   private(set) var hostWords: [String] = []
   private(set) var capture: String?
+  private(set) var control: String?
   /// `-L` as `/proc/net/nf_conntrack`.
   private(set) var procfs = false
   private(set) var kernel = false
@@ -143,6 +154,7 @@ struct OwnOptions {
 
   private static let withValue: Set<String> = [
     "--host", "--rules", "--rules6", "--local", "--in", "--set", "--clock", "--seed", "--capture",
+    "--control",
   ]
   private static let flags: Set<String> = ["--ignore-unsupported", "--fill-truncated"]
 
@@ -164,13 +176,20 @@ struct OwnOptions {
           index += 1
         }
         guard let value else { throw Failure.unusable("weir conntrack: \(name) needs a value") }
-        if name == "--capture" { capture = value } else { hostWords += [name, value] }
+        switch name {
+        case "--capture": capture = value
+        case "--control": control = value
+        default: hostWords += [name, value]
+        }
       default: words.append(word)
       }
     }
-    if kernel && (capture != nil || procfs || !hostWords.isEmpty) {
+    if kernel || control != nil, capture != nil || procfs || !hostWords.isEmpty {
       throw Failure.unusable(
-        "weir conntrack: --kernel stands alone; the other options are for --capture")
+        "weir conntrack: --kernel and --control stand alone; the other options are for --capture")
+    }
+    if kernel && control != nil {
+      throw Failure.unusable("weir conntrack: --kernel or --control, not both")
     }
   }
 }

@@ -16,15 +16,20 @@
     private let statePath: String?
     private let machine: GatewayMachine
     private let worker: Worker
+    private let control: ControlSocket
 
     /// Opens the ports and starts. Packets flow when this returns.
-    init(_ source: GatewaySource, statePath: String?, _ logger: Logger) throws {
+    init(
+      _ source: GatewaySource, statePath: String?, control: String, _ logger: Logger
+    ) throws {
       self.source = source
       self.logger = logger
       self.statePath = statePath
       let contents = try source.read()
       machine = contents.machine
       do {
+        // First of all: a second gateway must not touch anything.
+        self.control = try ControlSocket(control)
         var interfaces = InterfaceTable()
         for interface in machine.base.interfaces { _ = interfaces.register(interface.name) }
         // A port that makes its interface must have made it before it is asked about.
@@ -66,6 +71,9 @@
     }
 
     func run() async throws {
+      let server = try ControlServer(control, workers: [worker]) { await reloadNow() }
+      logger.info("\(control.path): commands are heard")
+      defer { server.stop() }
       await withTaskGroup { group in
         group.addTask { await reloadWhenAsked() }
         group.addTask { await watchLinks() }
@@ -81,15 +89,20 @@
     // MARK: Rules
 
     private func reloadWhenAsked() async {
-      for await _ in await UnixSignalsSequence(trapping: .sighup) {
-        do {
-          try await reload()
-          logger.info("the rules were loaded again")
-        } catch let failure as Failure {
-          logger.error("the old rules stay in force: \(failure.message)")
-        } catch {
-          logger.error("the old rules stay in force: \(error)")
-        }
+      for await _ in await UnixSignalsSequence(trapping: .sighup) { _ = await reloadNow() }
+    }
+
+    /// Loads the rules again.
+    /// - Returns: why the old ones stay in force instead.
+    private func reloadNow() async -> String? {
+      do {
+        try await reload()
+        logger.info("the rules were loaded again")
+        return nil
+      } catch {
+        let reason = (error as? Failure)?.message ?? "\(error)"
+        logger.error("the old rules stay in force: \(reason)")
+        return "the old rules stay in force: \(reason)"
       }
     }
 

@@ -39,6 +39,12 @@
         valueName: "FILE"))
     var state: String?
 
+    @Option(
+      help: ArgumentHelp(
+        "Where `weir conntrack` and `weir reload` reach this gateway: a socket that only its owner may use.",
+        valueName: "SOCKET"))
+    var control = ControlServer.defaultPath
+
     @Option(help: "How many workers share the packets. Only 1 so far: see docs/gateway.md.")
     var workers = 1
 
@@ -58,7 +64,7 @@
       }
       let logFormat = logFormat
       let logger = Logger(label: "weir") { _ in LineLogHandler(isJSON: logFormat == .json) }
-      let gateway = try Gateway(source(), statePath: state, logger)
+      let gateway = try Gateway(source(), statePath: state, control: control, logger)
       let group = ServiceGroup(
         configuration: ServiceGroupConfiguration(
           services: [.init(service: gateway)],

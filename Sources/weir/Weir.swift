@@ -16,7 +16,7 @@ struct Weir: ParsableCommand {
       ReplayCommand.self, ConntrackCommand.self, BenchCommand.self,
     ]
     #if os(Linux)
-      return anywhere + [RunCommand.self]
+      return anywhere + [RunCommand.self, ReloadCommand.self, SnapshotCommand.self]
     #else
       return anywhere
     #endif

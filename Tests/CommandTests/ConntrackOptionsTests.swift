@@ -20,7 +20,11 @@ import Testing
 
   @Test func kernelStandsAlone() throws {
     #expect(try parse("-L --kernel").kernel)
-    for line in ["--kernel --capture a", "--kernel -L --procfs", "--kernel --host x"] {
+    for line in [
+      "--kernel --capture a", "--kernel -L --procfs", "--kernel --host x",
+      "--control a --capture b",
+      "--control a --kernel",
+    ] {
       let failure = #expect(throws: Failure.self) { try parse(line) }
       #expect(failure?.status == 2)
     }

@@ -134,10 +134,28 @@
       #expect(tasks == "CapEff:\t0000000000003000\n")
     }
 
+    /// The socket is one gateway's: a second one touches nothing, and the first goes on.
+    @Test func aSecondGatewayOnTheSameSocket() throws {
+      let lab = try Laboratory(.packet)
+      let second = lab.router(
+        "\(lab.weir) run --control \(lab.folder)/control.sock --port lan=packet:lan", timeout: 5)
+      #expect(second.status == 1)
+      #expect(second.output.contains("another gateway already listens"), "\(second.output)")
+      let conntrack = "\(lab.weir) conntrack --control \(lab.folder)/control.sock"
+      #expect(lab.client("ping -n -c 1 -W 2 203.0.113.10").status == 0)
+      let listed = shell("\(conntrack) -L -p icmp 2>&1").output
+      #expect(listed.contains("dst=203.0.113.10 type=8"), "\(listed)")
+      #expect(listed.contains("1 flow entries have been shown"))
+      let deleted = shell("\(conntrack) -D -d 203.0.113.10 2>&1").output
+      #expect(deleted.contains("1 flow entries have been deleted"), "\(deleted)")
+      #expect(shell("\(lab.weir) reload --control \(lab.folder)/control.sock").status == 0)
+      #expect(lab.client("ping -n -c 1 -W 2 203.0.113.10").status == 0)
+    }
+
     @Test func refusesWhatCannotBe() throws {
       let lab = try Laboratory(.packet)
       func run(_ words: String) -> CommandResult {
-        lab.router("\(lab.weir) run \(words)", timeout: 5)
+        lab.router("\(lab.weir) run --control \(lab.folder)/other.sock \(words)", timeout: 5)
       }
       let cases = [
         ("--port lan=packet:nowhere", "packet:nowhere: No such device"),

@@ -203,7 +203,7 @@
           "--rules6", folder + "/rules.v6", "--port", "lan=\(kind.rawValue):lan", "--port",
           "wan=\(kind.rawValue):wan", "--address", "lan=192.168.1.1/24", "--address",
           "wan=203.0.113.2/24", "--address", "lan=fd00:1::1/64", "--address",
-          "wan=2001:db8:9::2/64",
+          "wan=2001:db8:9::2/64", "--control", folder + "/control.sock",
         ] + options
       let log = folder + "/weir.log"
       if !FileManager.default.fileExists(atPath: log) {

@@ -46,7 +46,7 @@ extension ConnectionTracker {
       unsafe record.pointee.protocolNumber == packet.protocolNumber,
       unsafe record.pointee.family == packet.family.rawValue,
       unsafe record.pointee.zone == 0,
-      unsafe record.pointee.status.intersection(needed.union(.dying)) == needed,
+      unsafe record.pointee.status.intersection(needed.union([.dying, .fixedTimeout])) == needed,
       unsafe record.pointee.extensions.isSubset(of: .plain),
       unsafe record.pointee.pendingEvents.isEmpty,
       unsafe record.pointee.deadline > now

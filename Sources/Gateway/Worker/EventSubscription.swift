@@ -10,12 +10,17 @@
     /// Oldest first. To be read by one task.
     public let events: AsyncStream<ConnectionEvent>
     private let continuation: AsyncStream<ConnectionEvent>.Continuation
+    /// Of expectations, likewise.
+    public let expectations: AsyncStream<ExpectationEvent>
+    private let expectationContinuation: AsyncStream<ExpectationEvent>.Continuation
     private let lostCount = Atomic<UInt64>(0)
     private let ended = Atomic(false)
 
     /// - Parameter capacity: how many events wait at most.
     init(capacity: Int) {
       (events, continuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(capacity))
+      (expectations, expectationContinuation) = AsyncStream.makeStream(
+        bufferingPolicy: .bufferingOldest(capacity))
     }
 
     /// How many events there was no room for, so far.
@@ -25,12 +30,16 @@
     public func cancel() {
       ended.store(true, ordering: .relaxed)
       continuation.finish()
+      expectationContinuation.finish()
     }
 
     var isEnded: Bool { ended.load(ordering: .relaxed) }
 
-    func tell(_ event: ConnectionEvent) {
-      switch continuation.yield(event) {
+    func tell(_ event: ConnectionEvent) { note(continuation.yield(event)) }
+    func tell(_ event: ExpectationEvent) { note(expectationContinuation.yield(event)) }
+
+    private func note<Event>(_ result: AsyncStream<Event>.Continuation.YieldResult) {
+      switch result {
       case .enqueued: break
       case .dropped: lostCount.add(1, ordering: .relaxed)
       case .terminated: ended.store(true, ordering: .relaxed)

@@ -40,7 +40,7 @@
   ///
   /// The firewall belongs to the worker's thread. Others reach it by `perform`.
   public final class Worker: Sendable {
-    private let mailbox: Mailbox
+    let mailbox: Mailbox
     private let stopping = Atomic(false)
     private let ended = Mutex<(isEnded: Bool, waiters: [CheckedContinuation<Void, Never>])>(
       (false, []))

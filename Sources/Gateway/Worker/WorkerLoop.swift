@@ -170,7 +170,11 @@
     private mutating func tellEvents() {
       if subscriptions.isEmpty { return }
       let events = firewall.tracker.takeEvents()
-      for subscription in subscriptions { for event in events { subscription.tell(event) } }
+      let expectations = firewall.tracker.takeExpectationEvents()
+      for subscription in subscriptions {
+        for event in events { subscription.tell(event) }
+        for event in expectations { subscription.tell(event) }
+      }
       subscriptions.removeAll { $0.isEnded }
       if subscriptions.isEmpty { firewall.tracker.recordsEvents = false }
     }
