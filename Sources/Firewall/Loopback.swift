@@ -21,7 +21,13 @@ extension Firewall {
     passage.context.outInterface = .none
     passage.outcome.verdict = .drop
     if passage.isTracked { passage.tracking.isUnconfirmed = false }
-    if isSettled { showConnection(&passage) }
+    if isSettled {
+      showConnection(&passage)
+    } else {
+      // To the raw table it is as one that no one has looked at: a CT rule decides.
+      passage.context.ctState = nil
+      passage.context.trackingOptions = -1
+    }
     // NAT may have turned a group's address, at which the host was spoken to, into the source.
     if passage.headers.family == .ipv6 && passage.headers.source.high >> 56 == 0xff {
       passage.outcome.reason = .ipHeader(.multicastSource)

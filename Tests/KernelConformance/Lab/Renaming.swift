@@ -69,7 +69,9 @@ struct Renaming {
   /// no where some rule that may have been the one draws, or lets the source stay.
   private func mustShareSource(_ kernel: Tuple, _ engine: Connection, _ table: [Connection]) -> Bool
   {
-    guard let its = kernel.inverted, let mine = engine.reply.inverted else { return false }
+    guard let its = kernel.inverted, let mine = engine.reply.inverted,
+      its.source != mine.source || its.sourcePort != mine.sourcePort
+    else { return false }
     let original = engine.original
     let before = table.filter {
       $0.id < engine.id && $0.original.source == original.source
