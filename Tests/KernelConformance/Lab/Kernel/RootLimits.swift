@@ -55,10 +55,10 @@
   }
 
   /// A laboratory's turn: any number run cases side by side, but one that sets limits for all runs alone.
-  final class LaboratoryTurn {
+  package final class LaboratoryTurn {
     let descriptor: Descriptor
 
-    init(alone: Bool) throws {
+    package init(alone: Bool) throws {
       let folder = FileManager.default.temporaryDirectory.path
       // Who wants to be alone keeps others from beginning, and waits for those at work.
       let gate = try System.lockFile("\(folder)/weir-conformance.gate")
