@@ -15,7 +15,7 @@ extension TableDiagnosis {
   static let shortUDP: Int64 = 10
   /// Protocols the tracker does not know: six times the kernel's 10 minutes.
   static let longGeneric: Int64 = 3600
-  /// Below this, tunnels with keepalives of 30 seconds (IPsec, WireGuard's kin) begin anew all the time.
+  /// Below this, tunnels (ESP, IP in IP) that are kept alive twice a minute begin anew all the time.
   static let shortGeneric: Int64 = 30
 
   func timeouts() -> [TableFinding] {
