@@ -65,6 +65,12 @@ extension FuzzTarget {
     case .getExpectation, .createExpectation, .deleteExpectation:
       _ = try reader.expectationRequest()
     case .follow: _ = try reader.followRequest()
+    case .surroundingsAnswer:
+      let surroundings = try reader.surroundings()
+      var again = ByteWriter()
+      again.put(surroundings)
+      var second = ByteReader(again.bytes[...])
+      if try second.surroundings() != surroundings { fatalError("other surroundings") }
     case .processors: _ = try reader.statistics()
     case .refused: return UInt64(try frame.refusal().text.utf8.count)
     default: break

@@ -30,6 +30,7 @@ public struct ControlFrame: Hashable, Sendable {
     case flushExpectations
     case follow
     case reload
+    case surroundings
     // From the gateway. An answer ends with `done` or `refused`.
     case done = 128
     /// An error number, and perhaps words.
@@ -43,6 +44,7 @@ public struct ControlFrame: Hashable, Sendable {
     case began
     case processors
     case text
+    case surroundingsAnswer
   }
 
   public var kind: Kind
