@@ -9,6 +9,9 @@ import Testing
   @Test(.enabled(if: ConntrackCommandTests.obstacle == nil, ConntrackCommandTests.skipText))
   func namesTheSourceThatNobodyAnswers() throws {
     let weir = try #require(ConntrackCommandTests.command)
+    // While another test makes the kernel's table small, entries could not be made.
+    let turn = try LaboratoryTurn(alone: false)
+    defer { withExtendedLifetime(turn) {} }
     let namespace = try ConntrackCommandTests.Namespace("weirdoctor")
     let quiet = try namespace.run([weir, "doctor", "--kernel"])
     #expect(quiet.status == 0, "\(quiet)")

@@ -1,6 +1,7 @@
 // `weir snapshot` of a namespace with addresses, routes, rules and a connection, read back by the reader that
 // `weir replay --host` uses. Needs root and Linux.
 
+import Conformance
 import Foundation
 import HostSnapshot
 import Testing
@@ -9,6 +10,9 @@ import Testing
   @Test(.enabled(if: ConntrackCommandTests.obstacle == nil, ConntrackCommandTests.skipText))
   func whatIsWrittenIsRead() throws {
     let weir = try #require(ConntrackCommandTests.command)
+    // While another test makes the kernel's table small, entries could not be made.
+    let turn = try LaboratoryTurn(alone: false)
+    defer { withExtendedLifetime(turn) {} }
     let namespace = try ConntrackCommandTests.Namespace("weirsnap")
     let folder = NSTemporaryDirectory() + "weir-snapshot-\(UUID().uuidString.prefix(8))"
     defer { try? FileManager.default.removeItem(atPath: folder) }
