@@ -49,6 +49,9 @@ extension Firewall {
       let problem = PacketHeaders.decodeOptionProblem(packet.bytes, into: &headers),
       headers.ipv6InterfaceDrop == nil
     else { return }
+    // The highest bits of an option: 11 is not told about what came to everyone on the link.
+    let isForAll = arrival.packetType != .unicast && packet.bytes.uint8(at: problem) >> 6 == 3
+    if drop == .unknownHopByHopOption && isForAll { return }
     let passage = Passage(headers, packet.bytes, arrival, isOutput: false)
     let code = drop == .unknownHopByHopOption ? ICMPv6Code.unknownOption : 0
     sendError(
@@ -244,6 +247,8 @@ extension Firewall {
       Arrival(interface: .none, family: headers.family, timeNanoseconds: now), isOutput: true)
     setRoute(way, &passage)
     passage.isAnswer = true
+    // Errors go through a socket of the kernel's, resets through none.
+    passage.context.hasKernelSocket = headers.transportProtocol != IPProtocolNumber.tcp
     if headers.family == .ipv4
       ? host.settings.reflectsMarkIPv4 : host.settings.reflectsMarkIPv6
     {

@@ -18,12 +18,13 @@ extension HostConfiguration {
   /// The interface's first primary address in the next hop's network, else its first primary
   /// address, else any interface's first primary one; of those that are valid everywhere.
   private func ipv4SourceAddress(through interface: Int, nextHop: IPAddress) -> IPAddress? {
-    let usable = interfaces[interface].addresses.filter {
-      $0.family == .ipv4 && !$0.isSecondary && $0.scope <= .global
+    var first: IPAddress?
+    for address in interfaces[interface].addresses
+    where address.family == .ipv4 && !address.isSecondary && address.scope <= .global {
+      if address.network.contains(nextHop) { return address.address }
+      if first == nil { first = address.address }
     }
-    if let address = usable.first(where: { $0.network.contains(nextHop) }) ?? usable.first {
-      return address.address
-    }
+    if let first { return first }
     for other in interfaces {
       if let address = other.addresses.first(where: {
         $0.family == .ipv4 && !$0.isSecondary && $0.scope <= .global
@@ -39,8 +40,11 @@ extension HostConfiguration {
     // A link-local or multicast destination is reached from this link only (RFC 6724, 4).
     let onlyThisLink =
       IPv6Scope(destination) <= .link || destination.high >> 56 == 0xff
-    let order = [interface] + interfaces.indices.filter { $0 != interface }
-    for index in order where index == interface || !onlyThisLink {
+    // The out interface first, then the others in their order; a list of them would be made for each
+    // connection that MASQUERADE binds.
+    for place in -1..<interfaces.count {
+      let index = place < 0 ? interface : place
+      if place == interface || (index != interface && onlyThisLink) { continue }
       for address in interfaces[index].addresses
       where address.family == .ipv6 && !address.isTentative {
         let candidate = IPv6SourceCandidate(

@@ -261,7 +261,7 @@ extension IPAddress {
 extension MatchContext {
   mutating func isPresent(_ field: PacketField) -> Bool {
     switch field {
-    case .userID: socketUserID != nil
+    case .userID: socketUserID != nil || hasKernelSocket
     case .groupID: socketGroupID != nil
     case .sourceMAC: sourceMAC != nil
     default: true

@@ -82,6 +82,8 @@ public struct MatchContext: Sendable, BitwiseCopyable {
   public var packetType: PacketType = .unicast
   /// The owner of the socket that sent the packet, nil where there is no socket or it is not known.
   public var socketUserID: UInt32?
+  /// A socket without a user sent it: the kernel's own, for ICMP.
+  public var hasKernelSocket = false
   public var socketGroupID: UInt32?
 
   /// Set by CT --notrack and NOTRACK: connection tracking leaves this packet alone. `ctState` is
