@@ -5,6 +5,7 @@
   import ArgumentParser
   import Foundation
   import Gateway
+  import Glibc
   import TableControl
 
   /// What the six have in common.
@@ -98,14 +99,15 @@
       guard let file else {
         return String(decoding: FileHandle.standardInput.readDataToEndOfFile(), as: UTF8.self)
       }
-      do {
-        return String(decoding: try Data(contentsOf: URL(fileURLWithPath: file)), as: UTF8.self)
-      } catch {
-        let cause = (error as NSError).userInfo[NSUnderlyingErrorKey] as? NSError
-        let why = cause.flatMap { $0.domain == NSPOSIXErrorDomain ? Int32($0.code) : nil }
-        let text = why.map { TableError(number: $0).text } ?? error.localizedDescription
-        throw Failure(message: "Can't open \(file): \(text)", status: 1)
+      func failure(_ number: Int32) -> Failure {
+        Failure(message: "Can't open \(file): \(TableError(number: number).text)", status: 1)
       }
+      // A string of the call's own; the handle closes what it opens.
+      let descriptor = unsafe open(file, O_RDONLY | O_CLOEXEC)
+      guard descriptor >= 0 else { throw failure(errno) }
+      let handle = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
+      guard let data = try? handle.readToEnd() ?? Data() else { throw failure(EIO) }
+      return String(decoding: data, as: UTF8.self)
     }
   }
 
