@@ -71,6 +71,12 @@ extension FuzzTarget {
       var second = ByteReader(again.bytes[...])
       if try second.iptablesRequest() != request { fatalError("another request") }
     case .follow: _ = try reader.followRequest()
+    case .surroundingsAnswer:
+      let surroundings = try reader.surroundings()
+      var again = ByteWriter()
+      again.put(surroundings)
+      var second = ByteReader(again.bytes[...])
+      if try second.surroundings() != surroundings { fatalError("other surroundings") }
     case .processors: _ = try reader.statistics()
     case .refused: return UInt64(try frame.refusal().text.utf8.count)
     default: break

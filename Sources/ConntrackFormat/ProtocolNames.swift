@@ -55,6 +55,13 @@ func tupleKind(_ number: UInt8) -> TupleKind {
   }
 }
 
+extension ConntrackFormat {
+  /// `tcp`, or `protocol 89` where there is no name.
+  public static func name(ofProtocol number: UInt8) -> String {
+    knownProtocols.first { $0.number == number }?.name ?? "protocol \(number)"
+  }
+}
+
 extension ProtocolState {
   /// The state as `conntrack` prints it; nil for protocols that have none.
   public var name: String? {

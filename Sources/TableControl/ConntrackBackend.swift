@@ -188,3 +188,8 @@ public protocol ConntrackBackend {
   /// Calls `each` with every event until it returns false or the interruption comes.
   mutating func follow(_ request: FollowRequest, _ each: (TableEvent) throws -> Bool) throws
 }
+
+/// A table that also says what holds for it beside its entries, for `weir doctor`.
+public protocol DiagnosedTable: ConntrackBackend {
+  mutating func surroundings() throws -> TableSurroundings
+}

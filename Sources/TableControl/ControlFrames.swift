@@ -30,6 +30,7 @@ public struct ControlFrame: Hashable, Sendable {
     case flushExpectations
     case follow
     case reload
+    case surroundings
     case iptables
     // From the gateway. An answer ends with `done` or `refused`.
     case done = 128
@@ -44,6 +45,7 @@ public struct ControlFrame: Hashable, Sendable {
     case began
     case processors
     case text
+    case surroundingsAnswer
     /// Parts of what a program writes to its standard output and standard error, UTF-8.
     case output
     case errors

@@ -4,27 +4,37 @@ import Capture
 import Conntrack
 import ConntrackFormat
 import Foundation
+import Gateway
 import Replay
 import TableControl
 import Wire
 
 /// A replay, run as far as whoever asks needs it.
-final class ReplayTable: ConntrackBackend {
+final class ReplayTable: DiagnosedTable {
   private var session: ReplaySession
   private var reader: CaptureReader
   private let path: String
   private var isOver = false
 
-  init(_ path: String, hostWords: [String]) throws {
+  /// Whether there is something to know rules from.
+  private let knowsRules: Bool
+
+  init(_ path: String, _ options: HostOptions) throws {
     self.path = path
+    let machine = options.machine
+    knowsRules = machine.host != nil || machine.rules != nil || machine.rules6 != nil
+    session = try options.session()
+    reader = try CaptureReader.opening(path)
+  }
+
+  convenience init(_ path: String, hostWords: [String]) throws {
+    let options: HostOptions
     do {
-      session = try HostOptions.parse(hostWords).session()
-    } catch let failure as Failure {
-      throw failure
+      options = try HostOptions.parse(hostWords)
     } catch {
       throw Failure.unusable("weir conntrack: \(HostOptions.message(for: error))")
     }
-    reader = try CaptureReader.opening(path)
+    try self.init(path, options)
   }
 
   /// Reads the capture to its end, once.
@@ -78,6 +88,14 @@ final class ReplayTable: ConntrackBackend {
         processor: 0, connections: session.firewall.tracker.statistics,
         expectations: session.firewall.tracker.expectationStatistics)
     ]
+  }
+
+  func surroundings() throws -> TableSurroundings {
+    try finish()
+    let rules = session.firewall.countedRules()
+    return TableSurroundings(
+      settings: session.firewall.tracker.settings,
+      rules: knowsRules ? TranslationRule.all(of: rules) : nil)
   }
 
   func listExpectations(

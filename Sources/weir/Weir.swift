@@ -1,5 +1,5 @@
 // The command. Exit status: 0; 2 for arguments or files that cannot be used; 1 for a failure while
-// running.
+// running, and where `weir doctor` finds something.
 
 import ArgumentParser
 import Dispatch
@@ -13,7 +13,7 @@ struct Weir: ParsableCommand {
 
   private static var subcommands: [any ParsableCommand.Type] {
     let anywhere: [any ParsableCommand.Type] = [
-      ReplayCommand.self, ConntrackCommand.self, BenchCommand.self,
+      ReplayCommand.self, ConntrackCommand.self, DoctorCommand.self, BenchCommand.self,
     ]
     #if os(Linux)
       return anywhere + [

@@ -7,6 +7,7 @@
   import ConntrackFormat
   import Firewall
   import Foundation
+  import Ruleset
   import TableControl
   import Testing
   import Wire
@@ -21,12 +22,15 @@
       let worker: Worker
       let server: ControlServer
 
-      init(capacity: Int = 4096, _ change: (inout ConntrackSettings) -> Void = { _ in }) throws {
+      init(
+        capacity: Int = 4096, ruleset: Ruleset = Ruleset(),
+        _ change: (inout ConntrackSettings) -> Void = { _ in }
+      ) throws {
         path = NSTemporaryDirectory() + "weir-control-\(UUID().uuidString.prefix(8)).sock"
         var settings = ConntrackSettings()
         settings.max = Int64(capacity)
         change(&settings)
-        var firewall = try Firewall(settings: settings, seed: 1)
+        var firewall = try Firewall(ruleset: ruleset, settings: settings, seed: 1)
         firewall.tracker.expiry = .swept
         firewall.advance(to: Bench.now)
         worker = try Worker(firewall, ports: GatewayPorts())

@@ -109,6 +109,9 @@
       case .createExpectation: try table.createExpectation(reader.expectationRequest())
       case .deleteExpectation: try table.deleteExpectation(reader.expectationRequest())
       case .flushExpectations: try table.flushExpectations()
+      case .surroundings:
+        let surroundings = try table.surroundings()
+        return stream.send(ControlFrame(.surroundingsAnswer) { $0.put(surroundings) }) && done()
       case .follow: return try follow(reader.followRequest())
       case .reload:
         if let refusal = server.reload() { throw TableError(number: 22, explanation: refusal) }

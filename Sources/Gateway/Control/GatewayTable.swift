@@ -9,7 +9,7 @@
   import Wire
 
   /// A connection to a gateway's control socket.
-  public final class GatewayTable: ConntrackBackend {
+  public final class GatewayTable: DiagnosedTable {
     private let stream: UnixStream
     private var frames = ControlFrameReader(longest: ControlFrame.longestAnswer)
 
@@ -124,6 +124,15 @@
         }
       }
       return all
+    }
+
+    public func surroundings() throws -> TableSurroundings {
+      var surroundings = TableSurroundings()
+      try ask(ControlFrame(.surroundings)) { answer in
+        var reader = ByteReader(answer.body[...])
+        surroundings = try understood { () throws(DecodingFailure) in try reader.surroundings() }
+      }
+      return surroundings
     }
 
     // MARK: Changing

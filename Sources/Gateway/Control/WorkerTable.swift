@@ -96,6 +96,16 @@
       }
     }
 
+    /// The settings and rules, which every worker has alike.
+    func surroundings() throws -> TableSurroundings {
+      guard let first = workers.first else { throw TableError.noData }
+      return try ask(first) { firewall in
+        TableSurroundings(
+          settings: firewall.tracker.settings,
+          rules: TranslationRule.all(of: firewall.countedRules()))
+      }
+    }
+
     // MARK: Changing
 
     func create(_ request: ConnectionRequest) throws {
