@@ -64,6 +64,12 @@ extension FuzzTarget {
     case .expectations, .expectationEvent: _ = try reader.expectation()
     case .getExpectation, .createExpectation, .deleteExpectation:
       _ = try reader.expectationRequest()
+    case .iptables:
+      let request = try reader.iptablesRequest()
+      var again = ByteWriter()
+      again.put(request)
+      var second = ByteReader(again.bytes[...])
+      if try second.iptablesRequest() != request { fatalError("another request") }
     case .follow: _ = try reader.followRequest()
     case .surroundingsAnswer:
       let surroundings = try reader.surroundings()

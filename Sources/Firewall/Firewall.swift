@@ -39,6 +39,8 @@ public struct Firewall: ~Copyable {
   var generator: SeededGenerator
   var now: Int64 = 0
   var ways = WayTable()
+  /// How many times the rules were replaced: who read them can tell whether they are still those.
+  public internal(set) var rulesVersion: UInt64 = 0
   /// Where nothing is known of routes: the only two interfaces there are. What comes in by one
   /// leaves by the other.
   public var forwardingPair: [InterfaceID] = [] {

@@ -28,6 +28,12 @@ public struct CompiledRules: ~Copyable, Sendable {
     ipv4 = first
     ipv6 = second
   }
+
+  /// Takes up the counters of `ruleset`, which is the one these were compiled from but for its counters.
+  public func setCounters(of ruleset: Ruleset) {
+    ipv4.setCounters(of: ruleset.ipv4)
+    ipv6.setCounters(of: ruleset.ipv6)
+  }
 }
 
 extension Firewall {
@@ -41,5 +47,15 @@ extension Firewall {
     ipv6Rules = rules.ipv6
     ipv4Rules.learn(interfaces)
     ipv6Rules.learn(interfaces)
+    rulesVersion += 1
+  }
+
+  /// Takes up the counters of `ruleset`, which is the one in force but for its counters. Connections
+  /// remember what they remembered, and so do `-m limit` and the like. O(rules).
+  public func setCounters(of ruleset: Ruleset) {
+    // What is still to be added to the old ones must not be added to these.
+    settleCounters()
+    ipv4Rules.setCounters(of: ruleset.ipv4)
+    ipv6Rules.setCounters(of: ruleset.ipv6)
   }
 }

@@ -33,6 +33,12 @@ public struct ByteWriter {
     bytes.append(contentsOf: utf8)
   }
 
+  /// All of it, up to 4 GiB.
+  mutating func putLong(_ text: String) {
+    put(UInt32(text.utf8.count))
+    bytes.append(contentsOf: text.utf8)
+  }
+
   public mutating func put<Value>(_ value: Value?, _ body: (inout ByteWriter, Value) -> Void) {
     put(value != nil)
     if let value { body(&self, value) }
@@ -75,7 +81,15 @@ public struct ByteReader {
   }
 
   public mutating func text() throws(DecodingFailure) -> String {
-    let count = Int(try number(UInt16.self))
+    try text(Int(try number(UInt16.self)))
+  }
+
+  /// What `putLong` wrote.
+  mutating func longText() throws(DecodingFailure) -> String {
+    try text(Int(try number(UInt32.self)))
+  }
+
+  private mutating func text(_ count: Int) throws(DecodingFailure) -> String {
     guard bytes.endIndex - at >= count else { throw DecodingFailure("a frame ends too soon") }
     defer { at += count }
     return String(decoding: bytes[at..<(at + count)], as: UTF8.self)

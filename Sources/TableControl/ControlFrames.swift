@@ -3,11 +3,11 @@
 /// A frame: four bytes of length (kind and body), one of kind, the body.
 public struct ControlFrame: Hashable, Sendable {
   /// The version both ends must speak.
-  public static let version: UInt16 = 1
+  public static let version: UInt16 = 2
   /// What a client begins with, before the version.
   public static let greeting: [UInt8] = Array("WEIR".utf8)
-  /// The longest body a gateway takes, bytes.
-  public static let longestRequest = 1 << 16
+  /// The longest body a gateway takes, bytes: room for a ruleset of tens of thousands of rules.
+  public static let longestRequest = 1 << 22
   /// The longest body a client takes, bytes.
   public static let longestAnswer = 1 << 22
 
@@ -31,6 +31,7 @@ public struct ControlFrame: Hashable, Sendable {
     case follow
     case reload
     case surroundings
+    case iptables
     // From the gateway. An answer ends with `done` or `refused`.
     case done = 128
     /// An error number, and perhaps words.
@@ -45,6 +46,9 @@ public struct ControlFrame: Hashable, Sendable {
     case processors
     case text
     case surroundingsAnswer
+    /// Parts of what a program writes to its standard output and standard error, UTF-8.
+    case output
+    case errors
   }
 
   public var kind: Kind

@@ -16,7 +16,11 @@ struct Weir: ParsableCommand {
       ReplayCommand.self, ConntrackCommand.self, DoctorCommand.self, BenchCommand.self,
     ]
     #if os(Linux)
-      return anywhere + [RunCommand.self, ReloadCommand.self, SnapshotCommand.self]
+      return anywhere + [
+        RunCommand.self, ReloadCommand.self, SnapshotCommand.self, IptablesCommand.self,
+        Ip6tablesCommand.self, IptablesSaveCommand.self, Ip6tablesSaveCommand.self,
+        IptablesRestoreCommand.self, Ip6tablesRestoreCommand.self,
+      ]
     #else
       return anywhere
     #endif

@@ -286,7 +286,7 @@
       while let answer = stream.receive(), !answer.isEmpty {
         reader.append(answer)
         if let frame = try reader.next() {
-          #expect(try frame.refusal().text.contains("speaks version 1"))
+          #expect(try frame.refusal().text.contains("speaks version \(ControlFrame.version)"))
           break
         }
       }

@@ -115,6 +115,8 @@
       case .follow: return try follow(reader.followRequest())
       case .reload:
         if let refusal = server.reload() { throw TableError(number: 22, explanation: refusal) }
+      case .iptables:
+        return send(try RuleCommand(reader.iptablesRequest()).run(on: server.workers)) && done()
       default:
         throw DecodingFailure("a frame of kind \(frame.kind.rawValue), which a gateway sends")
       }

@@ -156,6 +156,28 @@
     /// Has the gateway load its rules again.
     public func reload() throws { try ask(ControlFrame(.reload)) }
 
+    // MARK: Rules
+
+    /// Runs a program of the iptables family on the gateway's rules.
+    public func run(_ request: IptablesRequest) throws -> IptablesAnswer {
+      let frame = ControlFrame(.iptables) { $0.put(request) }
+      guard frame.body.count <= ControlFrame.longestRequest else {
+        throw TableError(
+          number: 90, explanation: "more than \(ControlFrame.longestRequest) bytes of rules")
+      }
+      var answer = IptablesAnswer()
+      try ask(frame) { part in
+        switch part.kind {
+        case .output: answer.output += part.body
+        case .errors: answer.errors += part.body
+        default:
+          var reader = ByteReader(part.body[...])
+          answer.status = try understood { () throws(DecodingFailure) in try reader.number() }
+        }
+      }
+      return answer
+    }
+
     // MARK: Expectations
 
     public func listExpectations(

@@ -66,6 +66,18 @@ extension CompiledRuleset {
     }
     return rules
   }
+
+  /// Takes up the counters of `rules`, which are these but for their counters. O(rules).
+  public func setCounters(of rules: FamilyRules) {
+    for number in 0..<chains.count {
+      let chain = chains[number]
+      let counted = rules.tables[Int(chain.tableIndex)].chains[Int(chain.chainIndex)]
+      for rule in 0..<Int(chain.count) {
+        counters[Int(chain.first) + rule] = counted.rules[rule].counters
+      }
+      if counted.builtIn != nil { counters[Int(chain.end)] = counted.counters }
+    }
+  }
 }
 
 extension Target {

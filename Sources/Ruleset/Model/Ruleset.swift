@@ -16,6 +16,14 @@ public struct Ruleset: Hashable, Sendable {
     ignored = []
   }
 
+  /// The same, with every counter at 0: what two rulesets that only counted apart have in common.
+  public var withoutCounters: Ruleset {
+    var plain = self
+    plain.ipv4.zeroCounters()
+    plain.ipv6.zeroCounters()
+    return plain
+  }
+
   public subscript(family: AddressFamily) -> FamilyRules {
     get { family == .ipv4 ? ipv4 : ipv6 }
     set {
@@ -59,6 +67,12 @@ public struct FamilyRules: Hashable, Sendable {
   public init(family: AddressFamily, tables: [Table] = []) {
     self.family = family
     self.tables = tables
+  }
+
+  fileprivate mutating func zeroCounters() {
+    for table in tables.indices {
+      for chain in tables[table].chains.indices { tables[table].chains[chain].clearCounters() }
+    }
   }
 
   public subscript(name: TableName) -> Table? {

@@ -191,7 +191,7 @@ struct RulesetBuilder {
 }
 
 extension Chain {
-  fileprivate mutating func clearCounters() {
+  mutating func clearCounters() {
     counters = RuleCounters()
     for index in rules.indices { rules[index].counters = RuleCounters() }
   }
