@@ -100,7 +100,7 @@ bench-brief: build
 	set -o pipefail; for work in established create; do \
 	  for nat in none snat masquerade dnat; do \
 	    $$($(release) --show-bin-path)/weir bench --work $$work --nat $$nat --json \
-	      --connections 2000 --packets 2000 --rounds 2 | tee /dev/stderr \
+	      --connections 2000 --packets 2000 --rounds 2 | tee -a /dev/stderr \
 	      | grep -q -e '"allocations":0.0000' || exit 1; \
 	  done; \
 	done
