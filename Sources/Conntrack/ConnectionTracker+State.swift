@@ -10,8 +10,9 @@ extension ConnectionTracker {
   public func appendState(
     from first: Int, limit: Int, to bytes: inout [UInt8]
   ) -> Int? {
-    let end = min(first + limit, table.used)
-    for record in first..<max(first, end) {
+    let first = min(first, table.used)
+    let end = first + min(limit, table.used - first)
+    for record in first..<end {
       let stored = table.records[record]
       guard stored.family != 0, stored.deadline > now,
         stored.status.intersection([.confirmed, .dying]) == .confirmed
@@ -23,17 +24,23 @@ extension ConnectionTracker {
 
   /// Puts back what `appendState` wrote.
   ///
-  /// - Parameter interface: the number an interface has now, by the number it had then; nil where there
-  ///   is none of that name.
+  /// - Parameters:
+  ///   - isLast: whether no packet came after it was written. Else windows may have moved on: those of
+  ///     open TCP connections are learnt anew and held loosely, as of ones picked up in mid-stream.
+  ///   - interface: the number an interface has now, by the number it had then; nil where there is none of
+  ///     that name.
   /// - Returns: how many connections were put back; nil where the bytes are none of `appendState`'s, with
   ///   those before the fault put back.
   public mutating func restoreState(
-    _ bytes: RawSpan, interface: (UInt16) -> UInt16?
+    _ bytes: RawSpan, isLast: Bool, interface: (UInt16) -> UInt16?
   ) -> Int? {
     var reader = StateReader(offset: 0)
     var count = 0
     while reader.offset < bytes.byteCount {
-      guard let saved = SavedRecord(&reader, bytes) else { return nil }
+      guard var saved = SavedRecord(&reader, bytes) else { return nil }
+      if !isLast && saved.original.protocolNumber == IPProtocolNumber.tcp {
+        saved.record.tcp.forgetWindows()
+      }
       if restore(saved, interface) { count += 1 }
     }
     return count
@@ -127,6 +134,21 @@ extension ConnectionTracker {
         bytes.put(UInt32(bitPattern: shift.before))
         bytes.put(UInt32(bitPattern: shift.after))
       }
+    }
+  }
+}
+
+extension TCPRecord {
+  /// Forgets where the ends are, not what they agreed upon. A handshake carries no data, so its numbers
+  /// stand.
+  fileprivate mutating func forgetWindows() {
+    guard ![.synSent, .synSent2, .synReceived].contains(state) else { return }
+    for direction in Direction.allCases {
+      self[direction].end = 0
+      self[direction].maxEnd = 0
+      self[direction].maxWindow = 0
+      self[direction].flags.remove([.unacknowledged, .sentAcknowledgement])
+      self[direction].flags.insert(.liberal)
     }
   }
 }

@@ -14,9 +14,10 @@
     public var description: String { "\(path): \(what)" }
   }
 
-  /// The file: a line that names the format, a CRC32c of the rest, the interfaces' names, the connections.
+  /// The file: a line that names the format, a CRC32c of the rest, whether it is the last of its gateway,
+  /// the interfaces' names, the connections.
   public enum StateFile {
-    private static let magic = Array("weir state 1\n".utf8)
+    private static let magic = Array("weir state 2\n".utf8)
     /// Records looked at between two bursts.
     private static let slice = 2048
 
@@ -24,7 +25,7 @@
 
     /// Copies the worker's table in slices, between which packets pass.
     public static func contents(of worker: Worker) async throws(WorkerStopped) -> [UInt8] {
-      var body = try await worker.perform { header(of: $0) }
+      var body = try await worker.perform { header(of: $0, isLast: false) }
       var next: Int? = 0
       while let first = next {
         let part = try await worker.perform { firewall -> (bytes: [UInt8], next: Int?) in
@@ -35,13 +36,26 @@
         body += part.bytes
         next = part.next
       }
+      return sealed(body)
+    }
+
+    /// Ends the worker, and copies its table as the last packet left it.
+    public static func lastContents(of worker: Worker) async throws(WorkerStopped) -> [UInt8] {
+      try await worker.stop { firewall in
+        var body = header(of: firewall, isLast: true)
+        _ = firewall.tracker.appendState(from: 0, limit: .max, to: &body)
+        return sealed(body)
+      }
+    }
+
+    private static func sealed(_ body: [UInt8]) -> [UInt8] {
       let sum = CRC32c.checksum(body.rawSpan, from: 0, to: body.count)
       return magic + (0..<4).map { UInt8(truncatingIfNeeded: sum >> (24 - 8 * UInt32($0))) } + body
     }
 
-    private static func header(of firewall: borrowing Firewall) -> [UInt8] {
+    private static func header(of firewall: borrowing Firewall, isLast: Bool) -> [UInt8] {
       let names = firewall.interfaces.names
-      var bytes = [UInt8(names.count >> 8 & 0xff), UInt8(names.count & 0xff)]
+      var bytes = [isLast ? 1 : 0, UInt8(names.count >> 8 & 0xff), UInt8(names.count & 0xff)]
       for name in names {
         let text = Array(name.utf8.prefix(255))
         bytes.append(UInt8(text.count))
@@ -94,15 +108,15 @@
         throw refuse("cannot be read: \(error)")
       }
       let start = magic.count + 4
-      guard bytes.count >= start + 2, bytes.starts(with: magic) else {
+      guard bytes.count >= start + 3, bytes.starts(with: magic) else {
         throw refuse("is no state file of this version")
       }
       let span = bytes.rawSpan
       let sum = CRC32c.checksum(span, from: start, to: bytes.count)
       guard span.uint32(at: magic.count) == sum else { throw refuse("is damaged") }
       var names: [String] = []
-      var at = start + 2
-      for _ in 0..<Int(span.uint16(at: start)) {
+      var at = start + 3
+      for _ in 0..<Int(span.uint16(at: start + 1)) {
         guard at < bytes.count, at + 1 + Int(bytes[at]) <= bytes.count else {
           throw refuse("is damaged")
         }
@@ -111,7 +125,9 @@
         at = end
       }
       let known = firewall.interfaces
-      let count = firewall.tracker.restoreState(span.slice(at..<bytes.count)) { old in
+      let count = firewall.tracker.restoreState(
+        span.slice(at..<bytes.count), isLast: bytes[start] == 1
+      ) { old in
         guard Int(old) < names.count else { return nil }
         return known.find(names[Int(old)]).map { UInt16(truncatingIfNeeded: $0.rawValue) }
       }

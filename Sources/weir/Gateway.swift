@@ -81,7 +81,7 @@
         try? await gracefulShutdown()
         group.cancelAll()
       }
-      if let statePath { await save(statePath) }
+      if let statePath { await save(statePath) { try await StateFile.lastContents(of: $0) } }
       await worker.stop()
       logger.info("stopped")
     }
@@ -161,12 +161,14 @@
 
     /// Once a second, so that whoever kills the gateway takes at most that from it.
     private func keepState(_ path: String) async {
-      while (try? await Task.sleep(for: .seconds(1))) != nil { await save(path) }
+      while (try? await Task.sleep(for: .seconds(1))) != nil {
+        await save(path) { try await StateFile.contents(of: $0) }
+      }
     }
 
-    private func save(_ path: String) async {
+    private func save(_ path: String, contents: (Worker) async throws -> [UInt8]) async {
       do {
-        try StateFile.write(try await StateFile.contents(of: worker), to: path)
+        try StateFile.write(try await contents(worker), to: path)
       } catch {
         logger.error("the state was not written: \(error)")
       }

@@ -46,7 +46,7 @@ import Wire
     let (lab, client, server) = filled()
     let saved = bytes(lab)
     let again = other()
-    #expect(again.tracker.restoreState(saved.rawSpan) { $0 } == 2)
+    #expect(again.tracker.restoreState(saved.rawSpan, isLast: true) { $0 } == 2)
     #expect(again.tracker.connections().count == lab.tracker.connections().count)
     for (old, new) in zip(lab.tracker.connections(), again.tracker.connections()) {
       var new = new
@@ -60,20 +60,45 @@ import Wire
     #expect(bytes(lab) == saved)
   }
 
+  /// Of a file older than the last packet the windows are learnt again, and the connection goes on wherever
+  /// it is by then.
+  @Test func goesOnBeyondAnOlderState() {
+    let (lab, client, server) = filled()
+    let saved = bytes(lab)
+    let again = other()
+    #expect(again.tracker.restoreState(saved.rawSpan, isLast: false) { $0 } == 2)
+    let (here, there): (UInt32, UInt32) = (1001 + 4_000_000, 5001 + 9_000_000)
+    #expect(again.sees(server.data(500, seq: there, ack: here)) == "ESTABLISHED/r")
+    // It has what was sent while no one looked.
+    #expect(again.sees(client.ack(seq: here, ack: there + 100_000)) == "ESTABLISHED/o")
+    #expect(again.sees(server.data(500, seq: there + 100_000, ack: here)) == "ESTABLISHED/r")
+    #expect(again.tracker.connections()[0].protocolState == .tcp(.established))
+
+    // A handshake's numbers stand.
+    let young = TrackerLab(test: "young")
+    let (caller, callee) = tcp(lan, 1001, wan, 80)
+    young.sees(caller.syn())
+    let begun = bytes(young)
+    let after = other()
+    #expect(after.tracker.restoreState(begun.rawSpan, isLast: false) { $0 } == 1)
+    #expect(after.sees(callee.synAck()) == "ESTABLISHED/r")
+    #expect(after.sees(caller.ack()) == "ESTABLISHED/o")
+  }
+
   @Test func whatIsOverIsNotKept() {
     let (lab, _, _) = filled()
     let saved = bytes(lab)
     let again = other()
     again.wait(200)
     // The UDP flow's time has passed.
-    #expect(again.tracker.restoreState(saved.rawSpan) { $0 } == 1)
+    #expect(again.tracker.restoreState(saved.rawSpan, isLast: true) { $0 } == 1)
   }
 
   @Test func anythingElseStopsAtTheFault() {
     let saved = bytes(filled().lab)
     for length in stride(from: 1, to: saved.count, by: 5) {
       let again = other()
-      let count = again.tracker.restoreState(Array(saved[..<length]).rawSpan) { $0 }
+      let count = again.tracker.restoreState(Array(saved[..<length]).rawSpan, isLast: true) { $0 }
       #expect(count == nil || count == 1)
     }
     var state: UInt64 = 7
@@ -84,7 +109,7 @@ import Wire
         bytes[Int(state >> 33) % bytes.count] = UInt8(truncatingIfNeeded: state >> 24)
       }
       let again = fuzzed
-      _ = again.tracker.restoreState(bytes.rawSpan) { $0 }
+      _ = again.tracker.restoreState(bytes.rawSpan, isLast: true) { $0 }
       // Whatever it holds now can be listed and lives on.
       _ = again.tracker.connections()
       again.wait(0.01)

@@ -126,6 +126,18 @@
       }
     }
 
+    /// Ends the thread as `stop()` does, and runs `body` when the last packet has passed.
+    public func stop<Result: Sendable>(
+      _ body: @escaping @Sendable (inout Firewall) -> Result
+    ) async throws(WorkerStopped) -> Result {
+      let result = try await perform { firewall in
+        self.stopping.store(true, ordering: .releasing)
+        return body(&firewall)
+      }
+      await stop()
+      return result
+    }
+
     /// Ends the thread after the burst under way and waits for its end. Ports are closed.
     public func stop() async {
       stopping.store(true, ordering: .releasing)
