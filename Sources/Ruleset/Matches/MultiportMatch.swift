@@ -60,31 +60,29 @@ public struct MultiportMatch: RuleMatch {
     }
   }
 
-  public func write(to text: inout RuleText) {
-    let option =
-      switch side {
-      case .source: "--sports"
-      case .destination: "--dports"
-      case .either: "--ports"
-      }
-    let list = ports.map { span in
-      span.count == 1 ? "\(span.lowerBound)" : "\(span.lowerBound):\(span.upperBound)"
+  /// The option as it is printed, without its dashes.
+  private var printedName: String {
+    switch side {
+    case .source: "sports"
+    case .destination: "dports"
+    case .either: "ports"
     }
-    text.add(option, list.joined(separator: ","), isInverted: isInverted)
+  }
+
+  private func printedPorts(_ spelled: (UInt16) -> String) -> String {
+    ports.map { span in
+      span.count == 1
+        ? spelled(span.lowerBound) : "\(spelled(span.lowerBound)):\(spelled(span.upperBound))"
+    }.joined(separator: ",")
+  }
+
+  public func write(to text: inout RuleText) {
+    text.add("--" + printedName, printedPorts { "\($0)" }, isInverted: isInverted)
   }
 
   public func list(to text: inout ListText) {
-    let name =
-      switch side {
-      case .source: "sports"
-      case .destination: "dports"
-      case .either: "ports"
-      }
-    let list = ports.map { span in
-      let low = text.port(span.lowerBound)
-      return span.count == 1 ? low : "\(low):\(text.port(span.upperBound))"
-    }
-    text.add("multiport \(name) \(isInverted ? " !" : "")\(list.joined(separator: ","))")
+    let sign = isInverted ? " !" : ""
+    text.add("multiport \(printedName) \(sign)\(printedPorts { text.port($0) })")
   }
 
   public func compile(into compiler: inout RulesetCompiler) {

@@ -75,48 +75,43 @@ public struct CTTarget: RuleTarget {
     }
   }
 
-  public func write(to text: inout RuleText) {
-    if isNotTracked { text.add("--notrack") }
-    if let helper = tracking.helper { text.add("--helper", helper) }
-    if let policy = tracking.timeoutPolicy { text.add("--timeout", policy) }
-    if let events = tracking.events { text.add("--ctevents", events.joined(separator: ",")) }
+  /// The options in the order they are printed, without their dashes, and what follows each.
+  private var printed: [(name: String, value: String?)] {
+    var options: [(name: String, value: String?)] = []
+    if isNotTracked { options.append(("notrack", nil)) }
+    if let helper = tracking.helper { options.append(("helper", helper)) }
+    if let policy = tracking.timeoutPolicy { options.append(("timeout", policy)) }
+    if let events = tracking.events { options.append(("ctevents", events.joined(separator: ","))) }
     if let events = tracking.expectationEvents {
-      text.add("--expevents", events.joined(separator: ","))
+      options.append(("expevents", events.joined(separator: ",")))
     }
     if let zone = tracking.zone {
-      let option =
-        switch tracking.zoneDirection {
-        case .both: "--zone"
-        case .original: "--zone-orig"
-        case .reply: "--zone-reply"
-        }
-      switch zone {
-      case .mark: text.add(option, "mark")
-      case .number(let number): text.add(option, "\(number)")
-      }
-    }
-  }
-
-  public func list(to text: inout ListText) {
-    text.add("CT")
-    if isNotTracked { text.add("notrack") }
-    if let helper = tracking.helper { text.add("helper", helper) }
-    if let policy = tracking.timeoutPolicy { text.add("timeout", policy) }
-    if let events = tracking.events { text.add("ctevents", events.joined(separator: ",")) }
-    if let events = tracking.expectationEvents {
-      text.add("expevents", events.joined(separator: ","))
-    }
-    if let zone = tracking.zone {
-      let option =
+      let name =
         switch tracking.zoneDirection {
         case .both: "zone"
         case .original: "zone-orig"
         case .reply: "zone-reply"
         }
       switch zone {
-      case .mark: text.add(option, "mark")
-      case .number(let number): text.add(option, "\(number)")
+      case .mark: options.append((name, "mark"))
+      case .number(let number): options.append((name, "\(number)"))
       }
+    }
+    return options
+  }
+
+  public func write(to text: inout RuleText) {
+    for option in printed {
+      text.add("--" + option.name)
+      if let value = option.value { text.add(value) }
+    }
+  }
+
+  public func list(to text: inout ListText) {
+    text.add("CT")
+    for option in printed {
+      text.add(option.name)
+      if let value = option.value { text.add(value) }
     }
   }
 
