@@ -1,7 +1,8 @@
-// A moment as a calendar shows it, in the form of ctime(3). For `-o ktimestamp` and `-o xml`.
+// A moment as a calendar shows it, in the form of ctime(3). For `-o ktimestamp`, `-o xml`
+// and the comments of `iptables-save`.
 
 /// Date and time of day of a count of seconds since 1970 (proleptic Gregorian calendar).
-struct CalendarTime: Hashable {
+public struct CalendarTime: Hashable, Sendable {
   var year: Int64
   /// 1 to 12.
   var month: Int64
@@ -13,7 +14,7 @@ struct CalendarTime: Hashable {
   var minute: Int64
   var second: Int64
 
-  init(secondsSince1970 seconds: Int64) {
+  public init(secondsSince1970 seconds: Int64) {
     var days = seconds / 86400
     var rest = seconds % 86400
     if rest < 0 {
@@ -38,6 +39,13 @@ struct CalendarTime: Hashable {
   }
 
   /// `Tue Nov 24 12:38:09 2026`.
+  public var text: String {
+    var buffer: [UInt8] = []
+    append(to: &buffer)
+    return String(decoding: buffer, as: UTF8.self)
+  }
+
+  /// The same.
   func append(to buffer: inout [UInt8]) {
     buffer.append(CalendarTime.weekdays[Int(weekday)])
     buffer.append(UInt8(ascii: " "))

@@ -3,6 +3,7 @@
 
 #if os(Linux)
   import ArgumentParser
+  import ConntrackFormat
   import Foundation
   import Gateway
   import Glibc
@@ -23,8 +24,10 @@
 
     func run() throws {
       let own = try RulesWords(words, Self.program)
+      let now = Int64(Date().timeIntervalSince1970) + Int64(TimeZone.current.secondsFromGMT())
       var request = IptablesRequest(
-        program: Self.program, arguments: own.words, date: RulesDate.text(Date()))
+        program: Self.program, arguments: own.words,
+        date: CalendarTime(secondsSince1970: now).text)
       guard own.words.count <= IptablesRequest.mostArguments else {
         throw Failure.unusable("\(Self.program): more words than a gateway takes")
       }
@@ -108,27 +111,6 @@
       let handle = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
       guard let data = try? handle.readToEnd() ?? Data() else { throw failure(EIO) }
       return String(decoding: data, as: UTF8.self)
-    }
-  }
-
-  /// A time as ctime(3) writes it, in the machine's own zone.
-  enum RulesDate {
-    static func text(_ date: Date, _ zone: TimeZone = .current) -> String {
-      var calendar = Calendar(identifier: .gregorian)
-      calendar.timeZone = zone
-      let parts = calendar.dateComponents(
-        [.year, .month, .day, .weekday, .hour, .minute, .second], from: date)
-      let days = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"]
-      let months = [
-        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-      ]
-      func padded(_ number: Int?, _ pad: Character) -> String {
-        let digits = String(number ?? 0)
-        return digits.count < 2 ? String(pad) + digits : digits
-      }
-      return "\(days[(parts.weekday ?? 1) - 1]) \(months[(parts.month ?? 1) - 1]) "
-        + "\(padded(parts.day, " ")) \(padded(parts.hour, "0")):\(padded(parts.minute, "0")):"
-        + "\(padded(parts.second, "0")) \(parts.year ?? 0)"
     }
   }
 
