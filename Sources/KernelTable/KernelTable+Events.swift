@@ -46,21 +46,9 @@ extension KernelTable {
     // The kernel tells a mark of 0 only where that is new.
     event.markChanged = object.has(ATTR_MARK)
     let portID = unsafe message.header.pointee.nlmsg_pid
-    if portID != 0 {
-      event.requester = EventRequester(portID: portID, programName: programName(portID))
-    }
+    // Mostly a port id is its process's.
+    if portID != 0 { event.requester = EventRequester(process: portID) }
     return .connection(event)
-  }
-
-  /// Mostly a port id is its process's.
-  private func programName(_ process: UInt32) -> String? {
-    // A path of fixed form, closed again below.
-    guard let file = unsafe fopen("/proc/\(process)/comm", "r") else { return nil }
-    defer { unsafe fclose(file) }
-    var text = [CChar](repeating: 0, count: 64)
-    guard unsafe fgets(&text, Int32(text.count), file) != nil else { return nil }
-    let bytes = text.prefix { $0 != 0 && $0 != 10 }.map { UInt8(bitPattern: $0) }
-    return String(decoding: bytes, as: UTF8.self)
   }
 }
 

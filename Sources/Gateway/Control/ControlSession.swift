@@ -19,19 +19,7 @@
       self.stream = stream
       self.server = server
       table = WorkerTable(
-        workers: server.workers,
-        requester: EventRequester(
-          portID: process, programName: ControlSession.programName(process)))
-    }
-
-    private static func programName(_ process: UInt32) -> String? {
-      // A path of fixed form, closed below.
-      guard let file = unsafe fopen("/proc/\(process)/comm", "r") else { return nil }
-      defer { unsafe fclose(file) }
-      var text = [CChar](repeating: 0, count: 64)
-      guard unsafe fgets(&text, Int32(text.count), file) != nil else { return nil }
-      let bytes = text.prefix { $0 != 0 && $0 != 10 }.map { UInt8(bitPattern: $0) }
-      return String(decoding: bytes, as: UTF8.self)
+        workers: server.workers, requester: EventRequester(process: process))
     }
 
     /// Until the client goes, sends what cannot be read, or the server stops.
