@@ -7,21 +7,13 @@ extension ConntrackProgram {
   /// Of IPv4, as conntrack does, unless `-f` says otherwise.
   mutating func listExpectations(_ line: ConntrackCommandLine) throws -> Int32 {
     let form = try form(line)
-    var count = 0
-    var console = console
-    defer { self.console = console }
+    var listing = Listing(
+      console: console, prologue: form.expectationPrologue, epilogue: form.expectationEpilogue)
+    defer { console = listing.console }
     try backend.listExpectations(line.filter.family ?? .ipv4) { expectation in
-      if count == 0, let prologue = form.expectationPrologue {
-        try console.write { $0.append(contentsOf: "\(prologue)\n".utf8) }
-      }
-      count += 1
-      try console.write { form.append(expectation, to: &$0) }
+      try listing.add { form.append(expectation, to: &$0) }
     }
-    if count > 0, let epilogue = form.expectationEpilogue {
-      try console.write { $0.append(contentsOf: "\(epilogue)\n".utf8) }
-    }
-    try console.flush()
-    console.say(ConntrackMessage.expectationsShown(count))
+    try listing.finish(ConntrackMessage.expectationsShown)
     return 0
   }
 

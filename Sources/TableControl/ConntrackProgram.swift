@@ -107,22 +107,13 @@ public struct ConntrackProgram<Backend: ConntrackBackend, Console: ConntrackCons
     let request = ListRequest(
       table: table, family: line.filter.family, zeroesCounters: line.zeroesCounters,
       mark: line.filter.mark, markMask: line.filter.markMask)
-    var count = 0
-    var console = console
-    defer { self.console = console }
+    var listing = Listing(console: console, prologue: form.prologue, epilogue: form.epilogue)
+    defer { console = listing.console }
     try backend.list(request) { connection in
       guard line.filter.matches(connection) else { return }
-      if count == 0, let prologue = form.prologue {
-        try console.write { $0.append(contentsOf: "\(prologue)\n".utf8) }
-      }
-      count += 1
-      try console.write { form.append(connection, to: &$0) }
+      try listing.add { form.append(connection, to: &$0) }
     }
-    if count > 0, let epilogue = form.epilogue {
-      try console.write { $0.append(contentsOf: "\(epilogue)\n".utf8) }
-    }
-    try console.flush()
-    console.say(ConntrackMessage.shown(count))
+    try listing.finish(ConntrackMessage.shown)
     return 0
   }
 
@@ -173,6 +164,37 @@ public struct ConntrackProgram<Backend: ConntrackBackend, Console: ConntrackCons
       try console.write { $0.append(contentsOf: "\(text)\n".utf8) }
     }
     return 0
+  }
+}
+
+/// Entries printed one after another, with what comes before the first and after the last.
+struct Listing<Console: ConntrackConsole> {
+  var console: Console
+  let prologue: String?
+  let epilogue: String?
+  private var count = 0
+
+  init(console: Console, prologue: String?, epilogue: String?) {
+    self.console = console
+    self.prologue = prologue
+    self.epilogue = epilogue
+  }
+
+  mutating func add(_ append: (inout [UInt8]) -> Void) throws {
+    if count == 0, let prologue {
+      try console.write { $0.append(contentsOf: "\(prologue)\n".utf8) }
+    }
+    count += 1
+    try console.write(append)
+  }
+
+  /// - Parameter sum: the line on standard error, by the number of entries.
+  mutating func finish(_ sum: (Int) -> String) throws {
+    if count > 0, let epilogue {
+      try console.write { $0.append(contentsOf: "\(epilogue)\n".utf8) }
+    }
+    try console.flush()
+    console.say(sum(count))
   }
 }
 

@@ -95,16 +95,24 @@
       try connections(ControlFrame(.list) { $0.put(request) }, each)
     }
 
-    private func connections(
-      _ frame: ControlFrame, _ each: (Connection) throws -> Void
+    /// The entries that a request is answered with.
+    private func entries<Entry>(
+      _ frame: ControlFrame,
+      _ decode: (inout ByteReader) throws(DecodingFailure) -> Entry, _ each: (Entry) throws -> Void
     ) throws {
       try ask(frame) { answer in
         var reader = ByteReader(answer.body[...])
         let count = try understood { () throws(DecodingFailure) in try reader.number(UInt32.self) }
         for _ in 0..<count {
-          try each(try understood { () throws(DecodingFailure) in try reader.connection() })
+          try each(try understood { () throws(DecodingFailure) in try decode(&reader) })
         }
       }
+    }
+
+    private func connections(
+      _ frame: ControlFrame, _ each: (Connection) throws -> Void
+    ) throws {
+      try entries(frame, { reader throws(DecodingFailure) in try reader.connection() }, each)
     }
 
     public func get(_ request: ConnectionRequest) throws -> Connection {
@@ -116,13 +124,9 @@
 
     public func statistics() throws -> [ProcessorStatistics] {
       var all: [ProcessorStatistics] = []
-      try ask(ControlFrame(.statistics)) { answer in
-        var reader = ByteReader(answer.body[...])
-        let count = try understood { () throws(DecodingFailure) in try reader.number(UInt32.self) }
-        for _ in 0..<count {
-          all.append(try understood { () throws(DecodingFailure) in try reader.statistics() })
-        }
-      }
+      try entries(
+        ControlFrame(.statistics), { reader throws(DecodingFailure) in try reader.statistics() },
+        { all.append($0) })
       return all
     }
 
@@ -191,13 +195,7 @@
     private func expectations(
       _ frame: ControlFrame, _ each: (Expectation) throws -> Void
     ) throws {
-      try ask(frame) { answer in
-        var reader = ByteReader(answer.body[...])
-        let count = try understood { () throws(DecodingFailure) in try reader.number(UInt32.self) }
-        for _ in 0..<count {
-          try each(try understood { () throws(DecodingFailure) in try reader.expectation() })
-        }
-      }
+      try entries(frame, { reader throws(DecodingFailure) in try reader.expectation() }, each)
     }
 
     public func getExpectation(_ request: ExpectationRequest) throws -> Expectation {
