@@ -14,19 +14,26 @@ import Wire
     return options
   }
 
-  /// Every packet must pass, or `run` throws.
+  private func run(
+    _ work: BenchOptions.Work, _ nat: BenchOptions.NAT, _ family: AddressFamily,
+    _ transport: BenchOptions.Transport
+  ) throws -> BenchReport {
+    try Bench.run(
+      options {
+        $0.nat = nat
+        $0.family = family
+        $0.transport = transport
+        $0.work = work
+        $0.rules = 20
+      })
+  }
+
+  /// Every packet must pass, or `Bench.run` throws.
   @Test(arguments: BenchOptions.NAT.allCases, [AddressFamily.ipv4, .ipv6])
   func everyKindOfWorkIsDone(_ nat: BenchOptions.NAT, _ family: AddressFamily) throws {
     for transport in BenchOptions.Transport.allCases {
       for work in BenchOptions.Work.allCases {
-        let report = try Bench.run(
-          options {
-            $0.nat = nat
-            $0.family = family
-            $0.transport = transport
-            $0.work = work
-            $0.rules = 20
-          })
+        let report = try run(work, nat, family, transport)
         #expect(report.engine.median > 0)
         #expect(report.bytesPerConnection >= 128)
         #expect(report.text.contains("engine"))
@@ -52,14 +59,7 @@ import Wire
     #expect(Counted.ofAnArray().allocations > 0)
     for work in [BenchOptions.Work.established, .create] {
       for transport in BenchOptions.Transport.allCases {
-        let report = try Bench.run(
-          options {
-            $0.nat = nat
-            $0.family = family
-            $0.transport = transport
-            $0.work = work
-            $0.rules = 20
-          })
+        let report = try run(work, nat, family, transport)
         #expect(report.counted.packets > 0)
         #expect(report.counted.allocations == 0, "\(work) \(transport)")
       }
