@@ -90,7 +90,7 @@ extension Ruleset {
           + "Perhaps \(program.name) or your kernel needs to be upgraded.", status: 3)
     }
     do {
-      let reader = RulesetReader(
+      var reader = RulesetReader(
         self, file: program.name, family: program.family, options: ParseOptions())
       guard let command = try reader.command(arguments) else { return IptablesResult() }
       if let refusal = refusal(of: command, program) { return refusal }
@@ -105,27 +105,20 @@ extension Ruleset {
         result.output = table.rulesText(
           program.family, chain: chain, number: number, form: form)
       case .check: return result
-      default:
-        return try change(by: arguments, program)
+      default: break
       }
-      if command.zeroesAfterListing {
-        let words = ["-t", command.table.name, "-Z"] + (chain.map { [$0] } ?? [])
-        result.hasChanged = try change(by: words, program).hasChanged
+      var change = command
+      if command.action.lists {
+        guard command.zeroesAfterListing else { return result }
+        change.action = .zero(number: nil)
       }
+      let before = self
+      self = try reader.carryOut(change, arguments)
+      result.hasChanged = self != before
       return result
     } catch {
       return IptablesResult(refusing: error.inFile(program.name).description, status: 2)
     }
-  }
-
-  private mutating func change(
-    by arguments: [String], _ program: IptablesProgram
-  ) throws(RulesetError) -> IptablesResult {
-    let before = self
-    try apply(arguments: arguments, file: program.name, family: program.family)
-    var result = IptablesResult()
-    result.hasChanged = self != before
-    return result
   }
 
   private func save(

@@ -22,6 +22,14 @@ struct Command {
     case list(ListForm, number: Int?)
     /// `-S`: commands.
     case listRules(ListForm, number: Int?)
+
+    /// Whether it is one of the two.
+    var lists: Bool {
+      switch self {
+      case .list, .listRules: true
+      default: false
+      }
+    }
   }
 
   var table: TableName

@@ -51,6 +51,15 @@ struct RulesetReader {
     try parse(RulesetReader.words(arguments), family)
   }
 
+  /// Carries out what `command(_:)` has read from these words.
+  mutating func carryOut(_ command: Command, _ arguments: [String]) throws(RulesetError) -> Ruleset
+  {
+    try builder.carryOut(
+      command, family, location: SourceLocation(file: file, line: 1, column: 1),
+      text: arguments.joined(separator: " "))
+    return try builder.finish()
+  }
+
   private static func words(_ arguments: [String]) -> [Word] {
     var words: [Word] = []
     var column = 1
