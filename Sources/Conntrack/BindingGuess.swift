@@ -40,3 +40,35 @@ extension ConnectionTracker {
     table.index.prefetch(table.hash(translated, zone: zone[.reply]))
   }
 }
+
+/// A binding that another table chose, for NAT to choose the same from the same set.
+package struct ForeseenBinding {
+  /// Nil: whichever connection begins.
+  package var original: Tuple?
+  package var reply: Tuple
+
+  package init(original: Tuple?, reply: Tuple) {
+    self.original = original
+    self.reply = reply
+  }
+}
+
+extension ConnectionTracker {
+  /// The tuple as it is to be when translated, where that is known for a connection.
+  package func foreseenTuple(_ number: ConnectionNumber) -> Tuple? {
+    guard let foreseenBinding else { return nil }
+    if let original = foreseenBinding.original,
+      table.tuple(number.index, .original) != original
+    {
+      return nil
+    }
+    return foreseenBinding.reply.inverted
+  }
+
+  /// The port that a helper's NAT is to draw next, if it is one of these; it counts once.
+  package mutating func takeForeseenPort(in ports: Range<UInt16>) -> UInt16? {
+    let port = foreseenExpectationPort
+    foreseenExpectationPort = nil
+    return port.flatMap { ports.contains($0) ? $0 : nil }
+  }
+}

@@ -40,6 +40,28 @@ extension ConnectionTracker {
     return true
   }
 
+  /// Ends the connection that a reply tuple belongs to, where it gives way to the new TCP connection
+  /// `number`, which NAT finds no other port for: it is over but for its timeout (or both ends have only
+  /// sent SYNs), its own source was translated, and the new sequence numbers lie behind its client's, so
+  /// that the server can tell the two apart. Listeners hear of its end.
+  /// - Returns: whether the tuple is free now.
+  public mutating func evict(_ tuple: Tuple, for number: ConnectionNumber) -> Bool {
+    guard tuple.protocolNumber == IPProtocolNumber.tcp,
+      table.records[number.index].tcp.state == .synSent
+    else { return false }
+    let zone = table.zone(number.index)
+    guard let found = table.find(tuple, filedIn: zone[.reply], zone: zone),
+      found.direction == .reply, found.record != number.index
+    else { return false }
+    let other = table.records[found.record]
+    let ahead = table.records[number.index].tcp.peers.0.end &- other.tcp.peers.0.end
+    guard [.timeWait, .close, .synSent2].contains(other.tcp.state), Int32(bitPattern: ahead) > 0,
+      other.status.intersection([.sourceNAT, .fixedTimeout]) == .sourceNAT
+    else { return false }
+    destroy(found.record)
+    return true
+  }
+
   public func zone(_ number: ConnectionNumber) -> TrackingZone { table.zone(number.index) }
   public func mark(_ number: ConnectionNumber) -> UInt32 { table.records[number.index].mark }
 

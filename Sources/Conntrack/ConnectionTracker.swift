@@ -30,6 +30,11 @@ public struct ConnectionTracker: ~Copyable {
   /// Who has to give way when room is needed next, in place of those whom the table's own hash finds: to
   /// lay it beside another table, whose hash is another.
   package var foreseenVictims: [ZonedTuple]?
+  /// What NAT is to choose for the connection that begins next, where its rule leaves that choice: for
+  /// the same purpose.
+  package var foreseenBinding: ForeseenBinding?
+  /// The same for a port that a helper's NAT has to draw.
+  package var foreseenExpectationPort: UInt16?
   /// Of the connection that began last, where an expectation had announced it.
   public internal(set) var adoption: Adoption?
 

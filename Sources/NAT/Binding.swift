@@ -57,7 +57,7 @@ extension ConnectionTracker {
 
     var candidate = current
     if range.options.contains(.mapAddresses) {
-      let address = choose(range, for: current, kind)
+      let address = choose(range, for: current, kind, of: connection)
       if kind == .source {
         candidate.source = address
       } else {
@@ -89,8 +89,14 @@ extension ConnectionTracker {
 
   /// One address of the range for this source (and, unless `--persistent`, this destination): the
   /// same for every connection between the two.
-  private func choose(_ range: NATRange, for tuple: Tuple, _ kind: NATKind) -> IPAddress {
+  private func choose(
+    _ range: NATRange, for tuple: Tuple, _ kind: NATKind, of connection: ConnectionNumber
+  ) -> IPAddress {
     if range.minAddress == range.maxAddress { return range.minAddress }
+    if let foreseen = foreseenTuple(connection) {
+      let address = kind == .source ? foreseen.source : foreseen.destination
+      if address >= range.minAddress && address <= range.maxAddress { return address }
+    }
     let hash = pairHash(
       tuple.source,
       range.options.contains(.persistent) ? .any : tuple.destination)
@@ -151,13 +157,19 @@ extension ConnectionTracker {
       offset = Int(port &- range.basePort)
     } else if kind == .source || !range.options.isDisjoint(with: [.random, .randomFully]) {
       offset = Int(generator.next() & 0xffff)
+      if let foreseen = foreseenTuple(connection) {
+        let port = Int(usesSource ? foreseen.sourcePort : foreseen.destinationPort)
+        offset =
+          searchStart(first, count, toFind: port, candidate, usesSource, for: connection)
+          ?? offset
+      }
     } else {
       offset = 0
     }
     // A bounded search: all of a small range; of a large one a sample, then smaller ones elsewhere.
     var attempts = min(count, 128)
     while true {
-      for _ in 0..<attempts {
+      for left in (1...attempts).reversed() {
         let port = UInt16(truncatingIfNeeded: first + offset % count)
         if usesSource {
           candidate.sourcePort = port
@@ -165,6 +177,10 @@ extension ConnectionTracker {
           candidate.destinationPort = port
         }
         if isFree(candidate, for: connection) { return candidate }
+        // Near the end of the search, what is as good as over gives way.
+        if left < evictionAttempts, let reply = candidate.inverted, evict(reply, for: connection) {
+          return candidate
+        }
         offset += 1
       }
       if attempts >= count || attempts < 16 { return candidate }
@@ -173,6 +189,29 @@ extension ConnectionTracker {
     }
   }
 }
+
+extension ConnectionTracker {
+  /// Where a search for a port begins that ends at `port`; nil where there is no such port.
+  private mutating func searchStart(
+    _ first: Int, _ count: Int, toFind port: Int, _ tuple: Tuple, _ usesSource: Bool,
+    for connection: ConnectionNumber
+  ) -> Int? {
+    guard port >= first, port < first + count else { return nil }
+    var tuple = tuple
+    if usesSource {
+      tuple.sourcePort = UInt16(port)
+    } else {
+      tuple.destinationPort = UInt16(port)
+    }
+    if isFree(tuple, for: connection) { return port - first }
+    // It has to be taken from another, and so is met late.
+    let earlier = max(min(count, 128) - evictionAttempts + 1, 0)
+    return (port - first - earlier + count) % count
+  }
+}
+
+/// With fewer attempts than this left, a port may be taken from a connection that is over.
+private let evictionAttempts = 32
 
 extension NATRange {
   @inlinable func acceptsPort(_ port: UInt16) -> Bool {

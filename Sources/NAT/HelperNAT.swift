@@ -50,8 +50,8 @@ public enum HelperNAT {
       }
       guard attempts > 0 else { return 0 }
       attempts -= 1
-      draft.tuple.destinationPort =
-        first + UInt16(truncatingIfNeeded: tracker.generator.next() % choices)
+      let drawn = first + UInt16(truncatingIfNeeded: tracker.generator.next() % choices)
+      draft.tuple.destinationPort = tracker.takeForeseenPort(in: first..<UInt16.max) ?? drawn
     }
   }
 
