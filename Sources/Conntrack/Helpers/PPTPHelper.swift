@@ -9,6 +9,9 @@ import Wire
 struct PPTPCall: BitwiseCopyable {
   enum Session: UInt8 {
     case none
+    /// Asked for, but refused, or asked to stop: only the answer to a stop makes room for another.
+    case failed
+    case stopping
     case requested
     case confirmed
   }
@@ -99,7 +102,7 @@ private struct PPTPMessage: ~Escapable {
 
   /// Whether an answer says that all went well.
   var isSuccess: Bool {
-    let offset = kind == .startReply ? 14 : 16
+    let offset = kind == .startReply ? 14 : kind == .stopReply ? 12 : 16
     return bytes.uint8(at: start + offset) == 1
   }
 }
@@ -136,7 +139,7 @@ extension ConnectionTracker {
       if call.session == .none { call.session = .requested }
       return nil
     case .stopRequest:
-      call.session = .none
+      call.session = .stopping
       return nil
     case .outgoingRequest:
       guard call.session == .confirmed else { return nil }
@@ -172,8 +175,12 @@ extension ConnectionTracker {
     var isSetUp = false
     switch message.kind {
     case .startReply:
-      guard call.session != .none else { return nil }
-      call.session = message.isSuccess ? .confirmed : .none
+      guard call.session == .requested || call.session == .confirmed else { return nil }
+      call.session = message.isSuccess ? .confirmed : .failed
+    case .stopReply:
+      // Until then no other session is begun.
+      guard call.session != .requested && call.session != .confirmed else { return nil }
+      call.session = message.isSuccess ? .none : .failed
     case .outgoingReply:
       guard call.session == .confirmed,
         call.stage == .outgoingRequested || call.stage == .outgoingConfirmed,
