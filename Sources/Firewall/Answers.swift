@@ -305,9 +305,8 @@ extension Firewall {
 
   /// The way of an error. To a group or to everyone it leaves by the interface of its source.
   private func errorWay(_ passage: borrowing Passage, to destination: IPAddress) -> RouteResult? {
-    let source = passage.headers.destination
     if passage.headers.family == .ipv4, destination.ipv4 >> 28 == 0xe || destination.ipv4 == .max,
-      !passage.options.isSourceRouted, host.isLocal(source, .ipv4),
+      let source = errorSource(passage, to: destination),
       let interface = host.interfaces.firstIndex(where: { interface in
         interface.addresses.contains { $0.family == .ipv4 && $0.address == source }
       })
@@ -339,22 +338,31 @@ extension Firewall {
     _ passage: borrowing Passage, _ way: RouteResult, to destination: IPAddress
   ) -> IPAddress? {
     let family = passage.headers.family
-    let headers = passage.headers
-    if !passage.options.isSourceRouted, isOwn(headers.destination, passage) {
-      return headers.destination
+    if family == .ipv6, let preferred = way.preferredSource, !wasSentToHost(passage) {
+      return preferred
     }
-    if family == .ipv6, let preferred = way.preferredSource { return preferred }
-    // IPv6 answers from where the packet came in, whichever way the answer goes.
-    if family == .ipv6 || host.settings.icmpErrorsUseInboundAddress,
-      let interface = index(passage.arrival.interface),
-      let address = host.sourceAddress(
-        family, through: interface, nextHop: destination, destination: destination)
-    {
-      return address
-    }
+    if let address = errorSource(passage, to: destination) { return address }
     if let address = ownAddress(way, toward: destination, family) { return address }
     // Nothing is known of the host's addresses: the answer shows, from whom it was not to come.
-    return host.knowsAddresses(family) ? nil : headers.destination
+    return host.knowsAddresses(family) ? nil : passage.headers.destination
+  }
+
+  /// The same, where it does not depend on the error's way.
+  private func errorSource(
+    _ passage: borrowing Passage, to destination: IPAddress
+  ) -> IPAddress? {
+    let family = passage.headers.family
+    if wasSentToHost(passage) { return passage.headers.destination }
+    // IPv6 answers from where the packet came in, whichever way the answer goes.
+    guard family == .ipv6 || host.settings.icmpErrorsUseInboundAddress,
+      let interface = index(passage.arrival.interface)
+    else { return nil }
+    return host.sourceAddress(
+      family, through: interface, nextHop: destination, destination: destination)
+  }
+
+  private func wasSentToHost(_ passage: borrowing Passage) -> Bool {
+    !passage.options.isSourceRouted && isOwn(passage.headers.destination, passage)
   }
 
   /// The host's own address on a way: the route's, else the interface's.

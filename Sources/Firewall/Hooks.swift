@@ -79,20 +79,7 @@ extension Firewall {
       return input(&packet, &passage, &sink, &observer)
 
     case .forward(let route):
-      setRoute(route, &passage)
-      guard case .on = mayForward(&packet, &passage, &sink, &observer) else {
-        return end(&packet, &passage, &sink, &observer)
-      }
-      decrementTimeToLive(&packet, &passage)
-      sendRedirect(packet, passage, &sink, &observer)
-      // FORWARD
-      passage.outcome.hook = .forward
-      guard case .on = ask(.mangle, .forward, &packet, &passage, &observer),
-        case .on = ask(.filter, .forward, &packet, &passage, &observer),
-        case .on = ask(.security, .forward, &packet, &passage, &observer)
-      else { return end(&packet, &passage, &sink, &observer) }
-      fillOptions(&packet, &passage)
-      return postrouting(&packet, &passage, &sink, &observer)
+      return forward(route, &packet, &passage, &sink, &observer)
 
     case .drop(let reason):
       // The time to live is looked at before the source.
@@ -105,6 +92,28 @@ extension Firewall {
       answerUnroutable(reason, packet, passage, &sink, &observer)
       return end(&packet, &passage, &sink, &observer)
     }
+  }
+
+  /// The way of a packet that goes on to another machine.
+  @inline(__always)
+  mutating func forward<Sink: PacketSink & ~Copyable, Observer: FirewallObserver & ~Copyable>(
+    _ route: RouteResult, _ packet: inout PacketBuffer, _ passage: inout Passage,
+    _ sink: inout Sink, _ observer: inout Observer
+  ) -> PacketOutcome {
+    setRoute(route, &passage)
+    guard case .on = mayForward(&packet, &passage, &sink, &observer) else {
+      return end(&packet, &passage, &sink, &observer)
+    }
+    decrementTimeToLive(&packet, &passage)
+    sendRedirect(packet, passage, &sink, &observer)
+    // FORWARD
+    passage.outcome.hook = .forward
+    guard case .on = ask(.mangle, .forward, &packet, &passage, &observer),
+      case .on = ask(.filter, .forward, &packet, &passage, &observer),
+      case .on = ask(.security, .forward, &packet, &passage, &observer)
+    else { return end(&packet, &passage, &sink, &observer) }
+    fillOptions(&packet, &passage)
+    return postrouting(&packet, &passage, &sink, &observer)
   }
 
   /// A packet that the host itself sends. `arrival.interface` is where it leaves, where that is
@@ -215,7 +224,7 @@ extension Firewall {
       // A connection that ends with a packet over the loopback is with it until it has come in.
       let goesOn =
         passed && passage.tracking.isDying && !passage.isForHost
-        && passage.route.type == .local
+        && (passage.route.type == .local || passage.isAlsoForHost)
       // A copy that is dropped leaves a new connection to the packet itself.
       let isKept = passage.isLoopedCopy && !passed && passage.tracking.isUnconfirmed
       if !goesOn && !isKept,

@@ -57,9 +57,16 @@ extension Firewall {
       }
     }
     var way = InputRoute.deliver(passage.isLoopedCopy ? .broadcast : .local)
-    guard case .on = heedOptions(&way, &packet, &passage, &sink, &observer), case .deliver = way
-    else { return end(&packet, &passage, &sink, &observer) }
-    return input(&packet, &passage, &sink, &observer)
+    guard case .on = heedOptions(&way, &packet, &passage, &sink, &observer) else {
+      return end(&packet, &passage, &sink, &observer)
+    }
+    switch way {
+    case .deliver: return input(&packet, &passage, &sink, &observer)
+    // Along a source route, which led through the host; not as if another had the host's address.
+    case .forward(let route) where !host.isLocal(passage.headers.source, .ipv4):
+      return forward(route, &packet, &passage, &sink, &observer)
+    case .forward, .drop: return end(&packet, &passage, &sink, &observer)
+    }
   }
 }
 

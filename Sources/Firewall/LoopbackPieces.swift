@@ -14,13 +14,15 @@ extension Firewall {
     return passage.headers.family == .ipv6 && !passage.tracking.connection.isNone
   }
 
-  /// PREROUTING for each fragment; then INPUT, in IPv6 for each as well, in IPv4 for the whole.
+  /// PREROUTING for each fragment, of a copy to a group POSTROUTING before it; then INPUT, in IPv6 for
+  /// each as well, in IPv4 for the whole.
   mutating func comeBackInPieces<
     Sink: PacketSink & ~Copyable, Observer: FirewallObserver & ~Copyable
   >(
     _ packet: inout PacketBuffer, _ passage: inout Passage, _ sink: inout Sink,
     _ observer: inout Observer
   ) -> PacketOutcome {
+    let out = index(passage.context.outInterface)
     passage.arrival.interface = passage.context.outInterface
     passage.context.inInterface = passage.context.outInterface
     passage.context.outInterface = .none
@@ -29,7 +31,7 @@ extension Firewall {
     var headers = PacketHeaders()
     guard
       PacketHeaders.decodeAgain(packet.bytes, family: passage.headers.family, into: &headers)
-        == nil, let out = host.loopback, var piece = loopedBuffer.take(),
+        == nil, let out, var piece = loopedBuffer.take(),
       var scratch = fragment.take()
     else { return passage.outcome }
     let whole = reassembled
@@ -76,6 +78,18 @@ extension Firewall {
     passage.context.isNotTracked = whole.context.isNotTracked
     showConnection(&passage)
     passage.context.ctState = whole.context.ctState
+    if whole.isLoopedCopy {
+      passage.isLoopedCopy = true
+      passage.context.packetType = whole.context.packetType
+      passage.context.inInterface = .none
+      passage.context.outInterface = whole.arrival.interface
+      guard case .on = ask(.mangle, .postrouting, &piece, &passage, &observer) else {
+        return end(&piece, &passage, &sink, &observer)
+      }
+      passage.context.packetType = whole.arrival.packetType
+      passage.context.inInterface = whole.arrival.interface
+      passage.context.outInterface = .none
+    }
     guard case .on = ask(.raw, .prerouting, &piece, &passage, &observer) else {
       return end(&piece, &passage, &sink, &observer)
     }

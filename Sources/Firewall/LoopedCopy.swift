@@ -8,7 +8,8 @@ import Wire
 extension Firewall {
   /// Whether a packet of the host's own, behind OUTPUT, is also for the host itself.
   func isAlsoForHost(_ passage: borrowing Passage) -> Bool {
-    guard passage.route.type != .local, !passage.tracking.isDying,
+    guard passage.route.type != .local,
+      !(passage.tracking.isDying && passage.headers.family == .ipv4),
       let out = index(passage.context.outInterface),
       !host.interfaces[out].isLoopback
     else { return false }
@@ -46,6 +47,7 @@ extension Firewall {
       }
       outcome = postrouting(&packet, &passage, &sink, &observer)
     } else {
+      passage.isAlsoForHost = true
       outcome = postrouting(&packet, &passage, &sink, &observer)
       guard outcome.verdict == .accept else {
         loopedBuffer = consume copy
@@ -54,6 +56,14 @@ extension Firewall {
       _ = copy.assign(packet.bytes)
       if !passage.isAttached { passage.tracking.isUnconfirmed = false }
       copied = passage.copied()
+      if comesBackInPieces(passage) {
+        // What left in pieces is copied piece by piece.
+        copied.arrival.packetType = .multicast
+        copied.identification = passage.identification
+        loopedBuffer = consume copy
+        _ = comeBackInPieces(&packet, &copied, &sink, &observer)
+        return outcome
+      }
       copyOutcome = postrouting(&copy, &copied, &sink, &observer)
     }
     if copyOutcome.verdict == .accept {

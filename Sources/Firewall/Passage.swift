@@ -68,6 +68,8 @@ struct Passage: ~Copyable {
   var longestWhole = 0
   /// Put together from fragments: the firewall's `reassembled` says how it may leave again.
   var isReassembled = false
+  /// A copy of it, to be made behind POSTROUTING, comes in again.
+  var isAlsoForHost = false
   /// It left in pieces, and what identification they had.
   var isInPieces = false
   var identification: UInt32 = 0
@@ -109,6 +111,13 @@ struct Passage: ~Copyable {
     copy.route = route
     copy.options = options
     copy.isLoopedCopy = true
+    copy.isAlsoForHost = isAlsoForHost
+    // It is no socket's.
+    copy.arrival.socketUserID = nil
+    copy.arrival.socketGroupID = nil
+    copy.context.socketUserID = nil
+    copy.context.socketGroupID = nil
+    copy.context.hasKernelSocket = false
     return copy
   }
 
