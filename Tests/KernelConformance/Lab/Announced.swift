@@ -1,7 +1,8 @@
 // What a control connection's bytes announce, read plainly: by the ends that answer, which connect to
-// what really reached them, and for where NAT chose a port at random.
+// what really reached them.
 
 import Conntrack
+import Foundation
 import Wire
 
 /// An end of a connection that somebody announced.
@@ -13,6 +14,10 @@ struct Announced: Hashable {
   /// Reads the first line that announces something. Nil where none does.
   init?(_ payload: some Collection<UInt8>) {
     let text = String(decoding: payload, as: UTF8.self)
+    if let offer = text.range(of: "\u{1}DCC ") {
+      self.init(offer: text[offer.upperBound...])
+      return
+    }
     for line in text.split(whereSeparator: { $0.isNewline }) {
       if let found = Announced(line: line) {
         self = found
@@ -45,14 +50,24 @@ struct Announced: Hashable {
         self.address = address
       }
       self.port = port
-    } else if let offer = line.split(separator: "\u{1}").first(where: { $0.hasPrefix("DCC ") }) {
-      let numbers = offer.split(separator: " ").dropFirst(2).compactMap { UInt32($0) }
-      guard numbers.count >= 2 else { return nil }
-      address = IPAddress(ipv4: numbers[0])
-      port = UInt16(truncatingIfNeeded: numbers[1])
     } else {
       return nil
     }
+  }
+
+  /// IRC: `SEND FILE ADDRESS PORT`, where the file may be called anything without a space, or nothing.
+  private init?(offer: Substring) {
+    func number(_ text: inout Substring) -> UInt32? {
+      let digits = text.prefix { $0.isASCII && $0.isNumber }
+      text = text.dropFirst(digits.count)
+      return UInt32(digits)
+    }
+    var rest = offer.drop { $0 != " " }.dropFirst().drop { $0 != " " }.dropFirst()
+    guard let address = number(&rest), rest.first == " " else { return nil }
+    rest = rest.drop { $0 == " " }
+    guard let port = number(&rest) else { return nil }
+    self.address = IPAddress(ipv4: address)
+    self.port = UInt16(truncatingIfNeeded: port)
   }
 
   /// What a packet's TCP payload announces.

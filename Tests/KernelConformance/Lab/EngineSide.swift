@@ -28,6 +28,8 @@ struct EngineSide: ~Copyable {
   private let loopback: InterfaceID
   private let lan: InterfaceID
   private let wan: InterfaceID
+  /// What rules choose addresses from.
+  private let ranges: [NATChoice]
 
   /// - Parameter rules: what `iptables-save` says of the router.
   init(
@@ -48,6 +50,9 @@ struct EngineSide: ~Copyable {
     lan = firewall.interface(named: Port.lan.interface)
     wan = firewall.interface(named: Port.wan.interface)
     self.firewall = firewall
+    ranges = test.rules.compactMap { NATChoice(rule: $0, test.family) }.filter {
+      $0.addresses.map { $0.lowerBound != $0.upperBound } ?? false
+    }
   }
 
   /// A packet that came in by a port; at `.host`, one that the router itself sends.
@@ -80,6 +85,7 @@ struct EngineSide: ~Copyable {
       if burst.append(made.bytes.rawSpan, arrival) {
         firewall.receive(&burst, to: &leaving, observer: &silent)
         outcome = burst.outcome(0)
+        _ = packet.assign(burst.bytes(0).rawSpan)
       } else {
         outcome = firewall.receive(&packet, arrival, to: &leaving, observer: &silent)
       }
@@ -151,19 +157,11 @@ struct EngineSide: ~Copyable {
     return firewall.tracker.expectations()
   }
 
-  /// Makes the next choice at random fall on `port`, where it is among the ports from `first` up to,
-  /// not including, the highest: what NAT for helpers chooses from.
-  mutating func choose(_ port: UInt16, from first: UInt16) {
-    guard port >= first, first < .max else { return }
-    let choices = UInt64(UInt16.max - first)
-    for seed in 0..<10_000_000 {
-      let generator = SeededGenerator(seed: UInt64(seed))
-      var trial = generator
-      if trial.next() % choices == UInt64(port - first) {
-        firewall.tracker.generator = generator
-        return
-      }
-    }
+  /// Has a helper's NAT draw the port that the kernel's drew, where it has to draw: what packets say and
+  /// how long they are depends on it.
+  mutating func foreseePort(_ events: [ExpectationEvent]) {
+    firewall.tracker.foreseenExpectationPort =
+      events.first { $0.kind == .new }?.expectation.tuple.destinationPort
   }
 
   /// Has those give way whom the kernel chose, where Weir needs room too: which they are its hash tells,
@@ -174,6 +172,32 @@ struct EngineSide: ~Copyable {
         $0.connection.original,
         zone: TrackingZone(id: $0.connection.zone, direction: $0.connection.zoneDirection))
     }
+  }
+
+  /// Has NAT choose what the kernel's chose for the connection it began, where the rules leave the choice.
+  /// What it says nothing of may have gone because its choice was taken: then such a choice is looked for.
+  mutating func foreseeBinding(_ sent: MadePacket, _ answer: Answer) {
+    firewall.tracker.foreseenBinding = nil
+    if let began = answer.events.first(where: { $0.kind == .new })?.connection {
+      firewall.tracker.foreseenBinding = ForeseenBinding(
+        original: began.original, reply: began.reply)
+      return
+    }
+    guard answer.emissions.isEmpty, !ranges.isEmpty, let shape = PacketShape(sent.bytes) else {
+      return
+    }
+    var clash: Tuple?
+    for connection in firewall.tracker.connections() {
+      for tuple in [connection.reply, connection.original]
+      where tuple.protocolNumber == shape.protocolNumber
+        && ranges.contains(where: { $0.gives(tuple) })
+      {
+        // Rather one whose other end is the packet's, too.
+        let isNear = tuple.destination == shape.source || tuple.source == shape.destination
+        if clash == nil || isNear { clash = tuple }
+      }
+    }
+    firewall.tracker.foreseenBinding = clash.map { ForeseenBinding(original: nil, reply: $0) }
   }
 
   /// The counters of `conntrack -S`.

@@ -66,6 +66,8 @@
       for (number, step) in test.steps.enumerated() {
         if case .wait(let milliseconds) = step.kind {
           System.sleep(milliseconds: milliseconds)
+          // A listing has the kernel collect what is over: the keys of PPTP's calls go with them.
+          if test.hasHelpers { _ = try kernel.router.table.all() }
           var answer = Answer()
           try kernel.collect(&answer, nil)
           let mine = engine.pass(to: System.now())
@@ -96,8 +98,9 @@
         let time = System.now()
         guard var answer = try kernel.send(sent, test.family) else { continue }
         packets += 1
-        if test.hasHelpers { foresee(&engine, sent, answer) }
+        if test.hasHelpers { engine.foreseePort(answer.expectationEvents) }
         if test.hasLimit { engine.foreseeVictims(answer.events) }
+        if test.translates { engine.foreseeBinding(sent, answer) }
         let engineAnswer = engine.take(mine, test.family, at: time)
         comparison.renaming.beginPacket()
         var table = engine.connections(at: System.now())
@@ -244,16 +247,6 @@
               + events.1.map { "  Weir   \(writer.line($0))" }))
       }
       return findings
-    }
-
-    /// Where the kernel chose a port for what a packet announced, Weir is to choose the same: what the
-    /// packets say and how long they are depends on it.
-    private func foresee(_ engine: inout EngineSide, _ sent: MadePacket, _ answer: Answer) {
-      guard let announced = Announced(packet: sent.bytes),
-        let chosen = answer.emissions.lazy.compactMap({ Announced(packet: $0.bytes) }).first,
-        chosen.port != announced.port
-      else { return }
-      engine.choose(chosen.port, from: announced.port)
     }
 
     /// Where NAT chose by chance, Weir goes on with what the kernel chose.

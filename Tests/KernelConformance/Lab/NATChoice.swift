@@ -65,6 +65,11 @@ struct NATChoice: Hashable {
       && ports?.contains(tuple.sourcePort) ?? true
   }
 
+  /// Whether an address of a reply tuple is of those the rule chooses from.
+  func gives(_ reply: Tuple) -> Bool {
+    addresses?.contains(kind == .source ? reply.destination : reply.source) ?? false
+  }
+
   /// `[2001:db8::1]:80-90`, `192.0.2.1-192.0.2.9:80`, `:80`, `2001:db8::1`.
   private static func parts(
     _ value: Substring, _ family: AddressFamily

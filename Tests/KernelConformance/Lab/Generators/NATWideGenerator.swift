@@ -157,10 +157,35 @@ enum NATWideGenerator {
         default: .echo(EchoStep())
         }
       test.steps.append(Step(kind: step, flow: index))
+      if kind == .tcp { test.steps += ending(&chooser, flow: index) }
       if chooser.chance(10) && kind != .tcp {
         test.steps.append(Step(kind: step, flow: index, direction: .reply))
       }
     }
     return test
+  }
+
+  /// What brings a connection whose SYN has been sent to where it may give way to another, or near it.
+  private static func ending(_ chooser: inout Chooser, flow: Int) -> [Step] {
+    func step(
+      _ flags: TCPFlags, _ sequence: UInt32, _ acknowledgement: UInt32,
+      _ direction: Direction = .original
+    ) -> Step {
+      Step(
+        kind: .tcp(TCPStep(flags: flags, sequence: sequence, acknowledgement: acknowledgement)),
+        flow: flow, direction: direction)
+    }
+    let answer = step([.syn, .ack], 5000, 1001, .reply)
+    let close = [
+      answer, step(.ack, 1001, 5001), step([.fin, .ack], 1001, 5001),
+      step([.fin, .ack], 5001, 1002, .reply), step(.ack, 1002, 5002),
+    ]
+    switch chooser.number(0...9) {
+    case 0...2: return []
+    case 3...4: return [answer, step(.rst, 1001, 0)]
+    case 5: return [step(.syn, 5000, 0, .reply)]
+    case 6: return Array(close.prefix(chooser.number(1...4)))
+    default: return close
+    }
   }
 }

@@ -105,7 +105,9 @@ enum Network {
         text += "lladdr \(macText(port.farMAC)) nud permanent\n"
       }
       for family in AddressFamily.allCases {
-        for number in [0] + Array(2...15) + spare + [254] + (0xfffe...0x10001) {
+        // The router's own too: it may have another tomorrow. A changed digit may name any of IPv4's.
+        let low = family == .ipv4 ? Array(0...254) : Array(0...15) + spare + [254]
+        for number in low + (0xfffe...0x10001) {
           if family == .ipv4 && number > 254 { continue }
           text += "neigh replace \(host(number, port, family).text(family)) "
           text += "dev \(port.interface) lladdr \(macText(port.farMAC)) nud permanent\n"
