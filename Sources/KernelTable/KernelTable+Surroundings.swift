@@ -30,3 +30,8 @@ extension KernelTable {
     return String(decoding: bytes, as: UTF8.self)
   }
 }
+
+extension KernelTable {
+  /// The kernel does not say which rule let a connection begin, nor why packets were dropped.
+  public func activity() -> TableActivity { TableActivity() }
+}

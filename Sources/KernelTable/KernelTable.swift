@@ -10,7 +10,7 @@ import Wire
 /// The table of the network namespace of the thread that made it.
 ///
 /// Its errors are `TableError`s with the numbers that the kernel answers.
-public struct KernelTable: DiagnosedTable {
+public struct KernelTable: WatchedTable {
   let socket: NetlinkSocket
 
   public init() throws {

@@ -87,7 +87,7 @@
       note("rejected", client, "curl -sS -m 3 http://192.168.1.1:82/")
       note("closed to UDP", client, "nc -u -v -w 1 192.168.1.1 7 < /etc/hostname")
       note("hop", client, "traceroute -n -q 1 -w 2 -m 2 192.168.1.1")
-      note("dropped", server, "curl -sS -m 1 http://203.0.113.2/ | sed s/after.*//")
+      note("dropped", server, "curl -sS -m 1 http://203.0.113.2/ 2>&1 | cut -d: -f1")
       note("redirected", server, "curl -sS -m 3 http://203.0.113.2:8080/")
       // And to there.
       note("out", router, "curl -sS -m 5 http://203.0.113.10/")

@@ -23,6 +23,8 @@
     private var observer = SilentObserver()
     private var subscriptions: [EventSubscription] = []
     private var counters = WorkerStatistics()
+    private(set) var drops = DropCounts()
+    private(set) var admissions: Admissions
 
     private var nextTick: Int64 = 0
     private static let tickNanoseconds: Int64 = 100_000_000
@@ -30,6 +32,7 @@
     private static let longestSleepMilliseconds: Int32 = 100
 
     init(_ firewall: consuming Firewall, _ ports: [Port], _ local: TunPort?) {
+      admissions = Admissions(capacity: firewall.tracker.capacity)
       self.firewall = consume firewall
       self.ports = ports
       self.local = local
@@ -181,11 +184,19 @@
 
     private mutating func count(_ outcome: PacketOutcome) {
       switch outcome.verdict {
-      case .accept: counters.accepted += 1
+      case .accept:
+        counters.accepted += 1
+        if outcome.ctState == .new || outcome.ctState == .related {
+          admissions.note(outcome, firewall)
+        }
+        return
       case .drop, .queue, .ignored: counters.dropped += 1
       case .reject: counters.rejected += 1
-      case .held: counters.held += 1
+      case .held:
+        counters.held += 1
+        return
       }
+      drops.add(outcome, rules: firewall.rulesVersion)
     }
 
     // MARK: For the control side
