@@ -62,7 +62,11 @@
 
     func run() throws {
       do {
-        if kernel { return try watch(try KernelTable(), "kernel") }
+        if kernel {
+          var table = try KernelTable()
+          table.ruleSource = { KernelRules.read().facts }
+          return try watch(table, "kernel")
+        }
         let path = control ?? ControlServer.defaultPath
         try watch(try GatewayTable(path), path)
       } catch let error as TableError {
