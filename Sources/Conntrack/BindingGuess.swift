@@ -49,7 +49,7 @@ extension ConnectionTracker {
 
   @inline(never)
   private mutating func fetchTranslated(_ tuple: Tuple, _ reply: Tuple, _ zone: TrackingZone) {
-    table.sources.prefetch(sourceHash(tuple, zone: zone))
+    table.sources.prefetchFirst(sourceHash(tuple, zone: zone))
     // With the port it has, and with the one to be tried next (`Binding`, port classes).
     var translated = reply
     translated.destination = bindingGuess.address

@@ -76,6 +76,13 @@ struct SourceIndex: ~Copyable {
     heads.prefetch(place(hash), bytes: MemoryLayout<Head>.stride)
   }
 
+  /// Asks for what filing under a hash will write to beside the bucket, which was asked for before.
+  @inline(__always)
+  func prefetchFirst(_ hash: UInt64) {
+    let head = heads[place(hash)].record
+    if head != 0 { prefetchLink(Int(head - 1)) }
+  }
+
   /// Asks for the memory of a record's neighbours.
   func prefetchLink(_ record: Int) { links.prefetch(record, bytes: MemoryLayout<Link>.stride) }
 
