@@ -106,6 +106,7 @@ let package = Package(
         "Bench", "Gateway", "Replay", "TableControl", "ConntrackFormat", "HostSnapshot", "Capture",
         "Ruleset", "Firewall", "Conntrack", "Wire",
         .target(name: "KernelTable", condition: .when(platforms: [.linux])),
+        .target(name: "CLinux", condition: .when(platforms: [.linux])),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
         .product(name: "UnixSignals", package: "swift-service-lifecycle"),

@@ -77,6 +77,12 @@ extension FuzzTarget {
       again.put(surroundings)
       var second = ByteReader(again.bytes[...])
       if try second.surroundings() != surroundings { fatalError("other surroundings") }
+    case .activityAnswer:
+      let activity = try reader.activity()
+      var again = ByteWriter()
+      again.put(activity)
+      var second = ByteReader(again.bytes[...])
+      if try second.activity() != activity { fatalError("another activity") }
     case .processors: _ = try reader.statistics()
     case .refused: return UInt64(try frame.refusal().text.utf8.count)
     default: break

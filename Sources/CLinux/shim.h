@@ -9,11 +9,13 @@
 #include <linux/if_packet.h>
 #include <linux/if_tun.h>
 #include <linux/virtio_net.h>
+#include <signal.h>
 #include <stdint.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -76,6 +78,17 @@ static inline int weir_peer(int descriptor, unsigned int *process, unsigned int 
 /// ioctl(2) with a number for its argument.
 static inline int weir_ioctl(int descriptor, unsigned long request, unsigned long value) {
   return ioctl(descriptor, request, value);
+}
+
+/// How many columns and lines a terminal has; ioctl_tty(2), TIOCGWINSZ.
+static inline int weir_window_size(int descriptor, unsigned int *columns, unsigned int *lines) {
+  struct winsize size;
+  int result = ioctl(descriptor, TIOCGWINSZ, &size);
+  if (result == 0) {
+    *columns = size.ws_col;
+    *lines = size.ws_row;
+  }
+  return result;
 }
 
 static const unsigned long weir_TUNSETIFF = TUNSETIFF;

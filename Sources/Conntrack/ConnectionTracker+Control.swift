@@ -209,6 +209,19 @@ extension ConnectionTracker {
     return end < table.used ? end : nil
   }
 
+  /// Shows the living connections of a slice without copying them; as `copy`.
+  public func visit(
+    from position: Int, count: Int, _ body: (ConnectionNumber, AddressFamily) -> Void
+  ) -> Int? {
+    let end = min(position + count, table.used)
+    for record in position..<max(position, end) where isListed(record) {
+      body(
+        ConnectionNumber(rawValue: UInt32(record)),
+        table.records[record].family == AddressFamily.ipv6.rawValue ? .ipv6 : .ipv4)
+    }
+    return end < table.used ? end : nil
+  }
+
   private func isListed(_ record: Int) -> Bool {
     table.records[record].family != 0
       && table.records[record].status.intersection([.confirmed, .dying]) == .confirmed

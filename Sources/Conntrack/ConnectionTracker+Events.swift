@@ -116,3 +116,12 @@ extension ConnectionTracker {
     return connection
   }
 }
+
+extension ConnectionTracker {
+  /// How many connections fit at most: the number of every one is below it.
+  public var capacity: Int { table.capacity }
+
+  /// What tells the connection of this number from those that had the number before.
+  @inline(__always)
+  public func identity(_ number: ConnectionNumber) -> UInt32 { table.records[number.index].id }
+}

@@ -10,12 +10,17 @@ import Wire
 /// The table of the network namespace of the thread that made it.
 ///
 /// Its errors are `TableError`s with the numbers that the kernel answers.
-public struct KernelTable: DiagnosedTable {
+public struct KernelTable: WatchedTable {
   let socket: NetlinkSocket
+  /// Reads what is known of the kernel's rules, anew each time the surroundings are asked for; nil: nothing.
+  public var ruleSource: (() -> KernelRuleFacts)?
+  private(set) var ruleFacts = KernelRuleFacts()
 
   public init() throws {
     socket = try NetlinkSocket()
   }
+
+  mutating func readRules() { ruleFacts = ruleSource?() ?? KernelRuleFacts() }
 
   public func now() -> Int64 {
     var time = timespec()

@@ -20,15 +20,12 @@ public struct RuleNote: Hashable, Sendable {
 
   init(_ description: RuleDescription) {
     self.description = description
-    let chain = "\(description.table.name) \(description.chain)"
+    place = description.place
+    agent = description.agent
     if description.number == 0 {
-      place = "\(chain) policy"
       gist = description.target
-      agent = "by the policy of \(chain)"
       return
     }
-    place = "\(chain) rule \(description.number)"
-    agent = "by rule \(description.number) of \(chain): \(description.text)"
     if let comment = description.comment {
       gist = RuleNote.cut("\"\(comment)\"")
     } else {

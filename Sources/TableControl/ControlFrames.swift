@@ -32,6 +32,7 @@ public struct ControlFrame: Hashable, Sendable {
     case reload
     case surroundings
     case iptables
+    case activity
     // From the gateway. An answer ends with `done` or `refused`.
     case done = 128
     /// An error number, and perhaps words.
@@ -49,6 +50,7 @@ public struct ControlFrame: Hashable, Sendable {
     /// Parts of what a program writes to its standard output and standard error, UTF-8.
     case output
     case errors
+    case activityAnswer
   }
 
   public var kind: Kind

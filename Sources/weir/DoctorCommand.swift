@@ -63,7 +63,14 @@ struct DoctorCommand: ParsableCommand {
       return try DoctorReport(of: ReplayTable(capture, host), watching: nil)
     }
     #if os(Linux)
-      if kernel { return try DoctorReport(of: KernelTable(), watching: Self.watched) }
+      if kernel {
+        var table = try KernelTable()
+        let rules = KernelRules.read()
+        table.ruleSource = { rules.facts }
+        var report = try DoctorReport(of: table, watching: Self.watched)
+        report.unchecked += rules.notes
+        return report
+      }
       return try DoctorReport(
         of: GatewayTable(control ?? ControlServer.defaultPath), watching: Self.watched)
     #else

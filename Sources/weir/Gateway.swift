@@ -37,6 +37,7 @@
         for port in source.ports {
           try ports.open(port, interface: interfaces.register(port.name))
         }
+        if let local = source.local { try ports.openLocal(local) }
         let host = try machine.host { LinkInfo($0.device) }
         var firewall = try Firewall(
           ruleset: contents.ruleset, host: host, settings: contents.settings,
@@ -52,6 +53,9 @@
       }
       for port in source.ports {
         logger.info("\(port.name): \(port.kind.rawValue):\(port.device) is open")
+      }
+      if let local = source.local {
+        logger.info("\(local.device): open to the gateway's own programs")
       }
     }
 

@@ -84,37 +84,16 @@
 
     /// What the command printed; nil where there is no such command.
     func text() throws -> String? {
-      let name = String(command.prefix { $0 != " " })
-      let folders = ["/usr/sbin", "/sbin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/local/bin"]
-      let path = folders.map { "\($0)/\(name)" }.first {
-        FileManager.default.isExecutableFile(atPath: $0)
-      }
-      guard let path else {
+      do {
+        return try SystemCommand.output(of: command)
+      } catch .failed {
+        throw Failure(message: "weir snapshot: `\(command)` failed", status: 1)
+      } catch .missing(let name) {
         let what = "weir snapshot: \(file): there is no `\(name)` on this machine"
         if isNeeded { throw Failure(message: what, status: 1) }
         StandardError.say("\(what); the snapshot goes without")
         return nil
       }
-      guard let text = SnapshotPart.output(of: path + command.dropFirst(name.count)) else {
-        throw Failure(message: "weir snapshot: `\(command)` failed", status: 1)
-      }
-      return text
-    }
-
-    /// What a command of the list above prints; nil where it fails. What it complains of goes to standard error.
-    private static func output(of command: String) -> String? {
-      // The strings live through the call, and the stream is closed below.
-      guard let stream = unsafe popen(command, "r") else { return nil }
-      var bytes: [UInt8] = []
-      var buffer = [UInt8](repeating: 0, count: 1 << 16)
-      while true {
-        // Into the array's own storage, within its bounds.
-        let count = unsafe fread(&buffer, 1, buffer.count, stream)
-        if count == 0 { break }
-        bytes += buffer.prefix(count)
-      }
-      guard unsafe pclose(stream) == 0 else { return nil }
-      return String(decoding: bytes, as: UTF8.self)
     }
   }
 

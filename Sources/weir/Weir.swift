@@ -17,7 +17,8 @@ struct Weir: ParsableCommand {
     ]
     #if os(Linux)
       return anywhere + [
-        RunCommand.self, ReloadCommand.self, SnapshotCommand.self, IptablesCommand.self,
+        RunCommand.self, ReloadCommand.self, TopCommand.self, SnapshotCommand.self,
+        IptablesCommand.self,
         Ip6tablesCommand.self, IptablesSaveCommand.self, Ip6tablesSaveCommand.self,
         IptablesRestoreCommand.self, Ip6tablesRestoreCommand.self,
       ]

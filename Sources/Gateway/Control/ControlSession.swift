@@ -100,6 +100,9 @@
       case .surroundings:
         let surroundings = try table.surroundings()
         return stream.send(ControlFrame(.surroundingsAnswer) { $0.put(surroundings) }) && done()
+      case .activity:
+        let activity = try table.activity()
+        return stream.send(ControlFrame(.activityAnswer) { $0.put(activity) }) && done()
       case .follow: return try follow(reader.followRequest())
       case .reload:
         if let refusal = server.reload() { throw TableError(number: 22, explanation: refusal) }

@@ -9,7 +9,7 @@
   import Wire
 
   /// A connection to a gateway's control socket.
-  public final class GatewayTable: DiagnosedTable {
+  public final class GatewayTable: WatchedTable {
     private let stream: UnixStream
     private var frames = ControlFrameReader(longest: ControlFrame.longestAnswer)
 
@@ -137,6 +137,15 @@
         surroundings = try understood { () throws(DecodingFailure) in try reader.surroundings() }
       }
       return surroundings
+    }
+
+    public func activity() throws -> TableActivity {
+      var activity = TableActivity()
+      try ask(ControlFrame(.activity)) { answer in
+        var reader = ByteReader(answer.body[...])
+        activity = try understood { () throws(DecodingFailure) in try reader.activity() }
+      }
+      return activity
     }
 
     // MARK: Changing

@@ -24,7 +24,8 @@
       return subscription
     }
 
-    private func askLoop<Answer: Sendable>(
+    /// The same with all that the thread has.
+    func askLoop<Answer: Sendable>(
       _ body: @escaping @Sendable (inout WorkerLoop) -> Answer
     ) throws -> Answer {
       let reply = Reply<Answer>()

@@ -17,7 +17,7 @@
     let requester: EventRequester
 
     /// How many records of a table are looked at in one call. A call takes well under a millisecond.
-    private static let slice = 1024
+    static let slice = 1024
 
     private func ask<Answer: Sendable>(
       _ worker: Worker, _ body: @escaping @Sendable (inout Firewall) -> Answer

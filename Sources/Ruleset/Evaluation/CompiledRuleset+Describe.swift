@@ -15,6 +15,18 @@ public struct RuleDescription: Hashable, Sendable {
   public var comment: String?
   public var location: SourceLocation?
   public var counters: RuleCounters
+
+  /// `filter FORWARD rule 3`, `filter FORWARD policy`.
+  public var place: String {
+    "\(table.name) \(chain) \(number == 0 ? "policy" : "rule \(number)")"
+  }
+
+  /// `by rule 3 of filter FORWARD: -A FORWARD …`, `by the policy of filter FORWARD`.
+  public var agent: String {
+    number == 0
+      ? "by the policy of \(table.name) \(chain)"
+      : "by rule \(number) of \(table.name) \(chain): \(text)"
+  }
 }
 
 extension CompiledRuleset {
