@@ -45,6 +45,7 @@
           ruleset: contents.ruleset, host: host, settings: contents.settings,
           seed: try SystemRandom.seed())
         firewall.tracker.expiry = .swept
+        firewall.populateTable()
         Gateway.restore(contents.connections, statePath, into: &firewall, logger)
         worker = try Worker(firewall, ports: ports)
       } catch let error as MachineTextError {
