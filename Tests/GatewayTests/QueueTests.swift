@@ -64,7 +64,7 @@
       lab.signal(SIGHUP)
       #expect(lab.until { lab.count("the rules were loaded again") == 1 }, "\(lab.log)")
       // Neighbours are known before nobody answers for them.
-      #expect(lab.client("ping -n -c 1 -W 1 2001:db8:9::10").status == 0)
+      #expect(lab.until { lab.client("ping -n -c 1 -W 1 2001:db8:9::10").status == 0 })
       lab.signal(SIGSTOP)
       lab.client(
         "exec 3>/dev/udp/2001:db8:9::10/7; for ((i = 0; i < 40000; i++)); do echo x >&3; done")
