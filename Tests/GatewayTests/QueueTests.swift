@@ -110,6 +110,7 @@
         """
       let feed = Laboratory.iptablesFeed + (kernelDefragments ? "\n" + defragment : "")
       let lab = try Laboratory(.nfqueue, feed: feed)
+      #expect(lab.until { lab.client("ping -n -c 1 -W 1 2001:db8:9::10").status == 0 })
       for to in ["203.0.113.10", "2001:db8:9::10", "192.168.1.1", "fd00:1::1"] {
         #expect(
           lab.client("ping -n -c 3 -i 0.1 -W 2 -M dont -s 9000 \(to)").output.contains(
@@ -121,6 +122,57 @@
           lab.router("ping -n -c 3 -i 0.1 -W 2 -M dont -s 9000 \(to)").output.contains(
             " 0% packet loss"),
           "\(to) from the router")
+      }
+      #expect(lab.stop() == 0)
+    }
+
+    /// Segments that are longer than the way out: what the kernel says of the translated ones reaches the
+    /// client, which then sends shorter ones.
+    @Test func pathMTUOfLongSegments() throws {
+      let lab = try Laboratory(.nfqueue, mtu: 1400)
+      // The server offers what the wire to it does not take.
+      lab.server("ip link set eth0 mtu 1500")
+      shell("head -c 8M /dev/urandom > \(lab.folder)/up")
+      let sum = shell("md5sum < \(lab.folder)/up").output
+      for (words, to) in [("", "203.0.113.10"), ("-6", "2001:db8:9::10")] {
+        let got = "\(lab.folder)/got\(words)"
+        lab.start("s", "nc \(words) -l -p 5000 | md5sum > \(got)")
+        #expect(
+          lab.until {
+            lab.client("timeout 15 nc \(words) -N -w 5 \(to) 5000 < \(lab.folder)/up").status == 0
+          })
+        #expect(lab.until { (try? String(contentsOfFile: got, encoding: .utf8)) == sum }, "\(to)")
+        #expect(lab.client("ip route get \(to)").output.contains("mtu 1400"), "\(to)")
+      }
+      #expect(lab.stop() == 0)
+    }
+
+    /// What Weir itself answers goes out by the kernel, from whomever the client spoke to.
+    @Test func refusalsAndTranslatedIPv6() throws {
+      let lab = try Laboratory(.nfqueue)
+      try lab.serveWeb("s", megabytes: 1)
+      let refusals = """
+        *filter
+        -A INPUT -p tcp --dport 9996 -j REJECT --reject-with tcp-reset
+        -A FORWARD -p tcp --dport 9998 -j REJECT --reject-with tcp-reset
+        -A FORWARD -p tcp --dport 9997 -j REJECT
+        COMMIT
+
+        """
+      try lab.write("rules.v4", refusals + "*nat\n-A POSTROUTING -o wan -j MASQUERADE\nCOMMIT\n")
+      try lab.write("rules.v6", refusals + "*nat\n-A POSTROUTING -o wan -j MASQUERADE\nCOMMIT\n")
+      lab.signal(SIGHUP)
+      #expect(lab.until { lab.count("the rules were loaded again") == 1 }, "\(lab.log)")
+      // Without a way back only a translated source gets an answer.
+      lab.server("ip -6 route del fd00:1::/64")
+      let page = "curl -sS -m 2 http://[2001:db8:9::10]/"
+      #expect(lab.until { lab.client(page).output == "hello, world" })
+      #expect(lab.access.contains("2001:db8:9::2 "))
+      for to in [
+        "203.0.113.10:9998", "[2001:db8:9::10]:9998", "192.168.1.1:9996",
+        "203.0.113.10:9997", "[2001:db8:9::10]:9997", "[fd00:1::1]:9996",
+      ] {
+        #expect(lab.client("curl -sS -m 3 http://\(to)/").status == 7, "\(to)")
       }
       #expect(lab.stop() == 0)
     }

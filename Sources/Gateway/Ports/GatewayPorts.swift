@@ -68,6 +68,8 @@
     /// The queues of a kernel that is the router itself.
     var queue: QueuePort?
     private(set) var queueSockets: [QueueSocket] = []
+    /// What goes out beside them.
+    private(set) var raw: RawSender?
 
     public init() {}
 
@@ -80,6 +82,7 @@
     ) throws(SystemError) {
       let opened = try QueuePort.open(numbers, failsOpen: failsOpen)
       queueSockets = opened.sockets
+      raw = opened.raw
       queue = consume opened
     }
 

@@ -101,9 +101,12 @@
     var offset = 0
     var length = 0
 
-    /// Reads the attributes of a message; nil where it makes no sense.
+    /// Reads the attributes of a message; nil where it is another kind or makes no sense.
     init?(_ message: RawSpan) {
-      guard message.byteCount >= NetlinkField.headers else { return nil }
+      guard message.byteCount >= NetlinkField.headers,
+        NetlinkField.native(message.uint16(at: NetlinkField.type))
+          == UInt16(NFNL_SUBSYS_QUEUE) << 8 | UInt16(NFQNL_MSG_PACKET.rawValue)
+      else { return nil }
       var at = NetlinkField.headers
       var isNumbered = false
       while at + NetlinkField.attribute <= message.byteCount {

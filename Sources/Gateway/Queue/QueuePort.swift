@@ -12,7 +12,7 @@
   /// The queues of one gateway.
   struct QueuePort: ~Copyable {
     let sockets: [QueueSocket]
-    private let raw: RawSender
+    let raw: RawSender
     /// Messages as they were read, one behind the other.
     private var messages = MessageRoom()
     private var slots = InlineArray<32, Slot>(repeating: Slot())
@@ -55,9 +55,6 @@
       }
       return QueuePort(sockets, raw)
     }
-
-    /// Packets of Weir's own that the system would not send.
-    var failures: UInt64 { raw.failures }
 
     mutating func hostChanged(_ host: HostConfiguration) {
       interfaces = []

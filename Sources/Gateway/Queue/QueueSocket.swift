@@ -14,7 +14,9 @@
 
     public init?(_ text: Substring) {
       let parts = text.split(separator: "-", maxSplits: 1, omittingEmptySubsequences: false)
-      let numbers = parts.map { UInt16($0) }
+      let numbers = parts.map { part in
+        part.allSatisfy(\.isNumber) ? UInt16(part) : nil
+      }
       guard let first = numbers[0], let last = numbers.last ?? nil, first <= last,
         Int(last) - Int(first) < QueueNumbers.most
       else { return nil }

@@ -14,7 +14,7 @@
     private let ipv4: Descriptor
     /// Nil on a machine without IPv6.
     private let ipv6: Descriptor?
-    private(set) var failures: UInt64 = 0
+    private(set) var statistics = PortStatistics()
 
     init() throws(SystemError) {
       ipv4 = try RawSender.open(AF_INET)
@@ -38,7 +38,12 @@
       let packet = queue.bytes(entry)
       guard packet.byteCount >= IPv4Field.minimumLength else { return }
       let sent = packet.uint8(at: 0) >> 4 == 4 ? sendIPv4(packet) : sendIPv6(packet, device)
-      if !sent { failures += 1 }
+      guard sent else {
+        statistics.sendFailures += 1
+        return
+      }
+      statistics.sentPackets += 1
+      statistics.sentBytes += UInt64(packet.byteCount)
     }
 
     /// `struct sockaddr_in`: family, port, address.

@@ -16,6 +16,7 @@
     private var toLocal = TransmitQueue()
     private var queue: QueuePort?
     private let queueSockets: [QueueSocket]
+    private let raw: RawSender?
     private var sink = PortSink()
     private var burst = PacketBurst()
     private var long = LongPacket()
@@ -39,6 +40,7 @@
       ports = opened.ports
       local = opened.local
       queueSockets = opened.queueSockets
+      raw = opened.raw
       queue = opened.queue
       queue?.hostChanged(self.firewall.host)
       self.firewall.leavesCutting = queue != nil
@@ -239,6 +241,7 @@
       all.ports = ports.map { ($0.name, $0.statistics) }
       if let local { all.ports.append((local.name, local.statistics)) }
       all.ports += queueSockets.map { ("nfqueue:\($0.number)", $0.statistics) }
+      if let raw { all.ports.append(("raw socket", raw.statistics)) }
       return all
     }
 
