@@ -69,6 +69,9 @@
       let packet = try transcript(.packet)
       for (kernel, packet) in zip(kernel, packet) { #expect(packet == kernel) }
       #expect(packet.count == kernel.count)
+      let nfqueue = try transcript(.nfqueue)
+      for (kernel, nfqueue) in zip(kernel, nfqueue) { #expect(nfqueue == kernel) }
+      #expect(nfqueue.count == kernel.count)
       let tun = try transcript(.tun)
       for (kernel, tun) in zip(kernel, tun) {
         // On a TUN interface there are no neighbours to be missing.
