@@ -15,6 +15,7 @@ public struct ConnectionTracker: ~Copyable {
   var table: ConnectionTable
   /// The settings under each timeout policy.
   private let policies: FlatArray<ConntrackSettings>
+  let policyCount: Int
   /// The latest time seen, nanoseconds; it never goes back.
   public internal(set) var now: Int64 = 0
   public var generator: SeededGenerator
@@ -54,10 +55,19 @@ public struct ConnectionTracker: ~Copyable {
       capacity: Int(capacity), expectations: Int(min(max(settings.expectMax, 0), 1 << 20)),
       seed: &generator)
     self.generator = generator
+    policyCount = policies.count
     self.policies = FlatArray(count: max(policies.count, 1))
     for (number, policy) in policies.enumerated() {
       self.policies[number] = policy.applied(to: settings)
     }
+  }
+
+  /// Takes the table's memory from the system now, so that no packet waits for a page.
+  /// - Parameter hasNAT: connections will be filed by their source too.
+  /// - Complexity: O(capacity).
+  public func populate(sources hasNAT: Bool) {
+    table.populate(
+      counters: settings.acct != 0, timestamps: settings.timestamp != 0, sources: hasNAT)
   }
 
   // MARK: Time

@@ -38,6 +38,8 @@ public struct Firewall: ~Copyable {
   /// Identification of IPv6 fragments.
   var generator: SeededGenerator
   var now: Int64 = 0
+  /// Whoever sends an IPv4 packet on cuts it to its link's length; else it leaves here in pieces that fit.
+  public var leavesCutting = false
   var ways = WayTable()
   /// How many times the rules were replaced: who read them can tell whether they are still those.
   public internal(set) var rulesVersion: UInt64 = 0
@@ -104,6 +106,13 @@ public struct Firewall: ~Copyable {
   public mutating func advance(to time: Int64) {
     tracker.advance(to: time)
     now = tracker.now
+  }
+
+  /// Takes the memory that packets will touch from the system now, so that none of them waits for a page:
+  /// about 150 bytes for each connection the table has room for, 170 under NAT.
+  /// - Complexity: O(capacity): some tenths of a second a million connections.
+  public func populateTable() {
+    tracker.populate(sources: hasTable(.nat, .ipv4) || hasTable(.nat, .ipv6))
   }
 
   /// A rule or chain as text, for explanations.
