@@ -31,6 +31,18 @@ extension Firewall {
     }
   }
 
+  /// What the last packet of a burst has become, whether it left or not: for an instrument.
+  package mutating func takeRest(of burst: borrowing PacketBurst) -> [UInt8] {
+    let last = burst.count - 1
+    if burst.lanes[last].plain.isPlain { return burst.packets[last].bytes.array }
+    guard let whole = wholeBuffer.take() else { return [] }
+    let bytes = Firewall.copy(whole)
+    wholeBuffer = consume whole
+    return bytes
+  }
+
+  private static func copy(_ buffer: borrowing PacketBuffer) -> [UInt8] { buffer.bytes.array }
+
   /// Lets a plain packet of an established connection take the way that the connection remembers.
   /// - Returns: false, with nothing changed, where it has to go through the hooks.
   @inline(__always)

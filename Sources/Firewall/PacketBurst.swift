@@ -62,12 +62,6 @@ public struct PacketBurst: ~Copyable {
   /// Forgets all packets.
   public mutating func removeAll() { count = 0 }
 
-  /// The bytes of packet `index`, as the firewall left them.
-  package func bytes(_ index: Int) -> [UInt8] {
-    precondition(index < count)
-    return packets[index].bytes.array
-  }
-
   /// What became of packet `index`, once the firewall has had the burst.
   public func outcome(_ index: Int) -> PacketOutcome {
     precondition(index < count)

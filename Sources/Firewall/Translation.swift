@@ -168,7 +168,14 @@ extension Firewall {
     let scope = destination == .any ? nil : IPv6Scope(destination)
     return host.interfaces[interface].addresses.first {
       $0.family == family && !$0.isSecondary && !$0.isTentative
-        && (family == .ipv4 || scope == nil || IPv6Scope($0.address) == scope)
+        && (family == .ipv4 || scope == nil
+          || IPv6Scope($0.address) == scope
+            && isIPv4Compatible($0.address) == isIPv4Compatible(destination))
     }?.address
+  }
+
+  /// `::192.0.2.1` (RFC 4291, 2.5.5.1), which stands for none but its like.
+  private func isIPv4Compatible(_ address: IPAddress) -> Bool {
+    address.high == 0 && address.low >> 32 == 0 && address.low > 1
   }
 }

@@ -85,7 +85,7 @@ struct EngineSide: ~Copyable {
       if burst.append(made.bytes.rawSpan, arrival) {
         firewall.receive(&burst, to: &leaving, observer: &silent)
         outcome = burst.outcome(0)
-        _ = packet.assign(burst.bytes(0).rawSpan)
+        _ = packet.assign(firewall.takeRest(of: burst).rawSpan)
       } else {
         outcome = firewall.receive(&packet, arrival, to: &leaving, observer: &silent)
       }
