@@ -73,12 +73,13 @@ private struct Recording {
   }
 
   /// Each as conntrack 1.4.7 was seen to take it.
-  @Test(arguments: [
-    ("0x10", 0, 16), ("010", 10, 8), ("10x", 10, 10), ("10-s", 10, 10), ("x", 0, 0), ("", 0, 0),
-    ("-1", 65535, 0xffff_ffff), ("70000", 4464, 70000), ("99999999999", 59391, 1_215_752_191),
-    ("99999999999999999999999", 65535, 0xffff_ffff), (" 5", 5, 5), ("+5", 5, 5), ("0x", 0, 0),
-    ("08", 8, 0), ("4294967297", 1, 1), ("-70000", 61072, 4_294_897_296),
-  ] as [(String, UInt16, UInt32)])
+  @Test(
+    arguments: [
+      ("0x10", 0, 16), ("010", 10, 8), ("10x", 10, 10), ("10-s", 10, 10), ("x", 0, 0), ("", 0, 0),
+      ("-1", 65535, 0xffff_ffff), ("70000", 4464, 70000), ("99999999999", 59391, 1_215_752_191),
+      ("99999999999999999999999", 65535, 0xffff_ffff), (" 5", 5, 5), ("+5", 5, 5), ("0x", 0, 0),
+      ("08", 8, 0), ("4294967297", 1, 1), ("-70000", 61072, 4_294_897_296),
+    ] as [(String, UInt16, UInt32)])
   func oddNumbers(text: String, decimal: UInt16, number: UInt32) {
     #expect(ConntrackArgument.decimal(text, as: UInt16.self) == decimal)
     #expect(ConntrackArgument.decimal(text, as: UInt8.self) == UInt8(truncatingIfNeeded: decimal))
