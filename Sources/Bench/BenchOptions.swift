@@ -35,6 +35,8 @@ public struct BenchOptions: Sendable {
   public var transport = Transport.tcp
   public var family = AddressFamily.ipv4
   public var nat = NAT.none
+  /// All clients use the same source ports, so that NAT has to look for other ones.
+  public var sharesPorts = false
   /// How many rules in FORWARD, made up, where no file is given.
   public var rules = 5
   /// Text of `iptables-save` instead.

@@ -9,6 +9,7 @@ struct Traffic {
   let transport: BenchOptions.Transport
   let family: AddressFamily
   let nat: BenchOptions.NAT
+  private let sharesPorts: Bool
   private var next: [(client: UInt32, server: UInt32)]
   /// What the server sees a client as, where NAT changed that.
   private var seenAs: [(address: UInt32, port: UInt16)]
@@ -22,6 +23,7 @@ struct Traffic {
     transport = options.transport
     family = options.family
     nat = options.nat
+    sharesPorts = options.sharesPorts
     next = Array(repeating: (1000, 2000), count: options.connections)
     seenAs = Array(
       repeating: (0, 0),
@@ -53,7 +55,13 @@ struct Traffic {
       : IPAddress(high: isServer ? 0x2001_0db8_0009_0002 : 0xfd00_0001_0000_0000, low: UInt64(host))
   }
 
-  private func clientPort(_ connection: Int) -> UInt16 { UInt16(1024 + (connection >> 16)) }
+  /// Each client counts its ports up from one of its own, or all of them from the same: then nearly every
+  /// connection's port is taken already where they share an address.
+  private func clientPort(_ connection: Int) -> UInt16 {
+    let client = UInt64(connection & 0xffff)
+    let first = sharesPorts ? 0 : Int((client &* 0x9E37_79B9_7F4A_7C15) >> 40)
+    return UInt16(1024 + (first + (connection >> 16)) % (65_536 - 1024))
+  }
 
   enum Kind { case syn, synAck, ack, data }
 

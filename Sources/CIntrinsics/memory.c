@@ -22,6 +22,17 @@ void *weir_reserve(size_t bytes) {
   return base + before;
 }
 
+void weir_populate(void *memory, size_t bytes) {
+#ifdef MADV_POPULATE_WRITE
+  if (madvise(memory, bytes, MADV_POPULATE_WRITE) == 0) return;
+#endif
+  // Systems without it: a write that changes nothing, to every page.
+  for (size_t at = 0; at < bytes; at += 4096) {
+    volatile char *byte = (char *)memory + at;
+    *byte = *byte;
+  }
+}
+
 void weir_release(void *memory, size_t bytes) {
   const size_t page = 4096;
   munmap(memory, (bytes + page - 1) / page * page);

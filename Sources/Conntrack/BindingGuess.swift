@@ -18,6 +18,27 @@ extension ConnectionTracker {
     bindingGuess.family = family
   }
 
+  /// Asks, while the rest of its burst is looked at, for the lines of the index that a connection will
+  /// need which this packet probably begins.
+  @inline(never)
+  mutating func fetchBeginning(_ packet: PlainPacket) {
+    let destination = packet.addresses << 32
+    let ports = packet.ports << 16 | packet.ports >> 16
+    table.index.prefetch(
+      table.hash(
+        ipv4: destination | packet.addresses >> 32, ports: ports,
+        protocolNumber: packet.protocolNumber, zone: 0))
+    guard bindingGuess.family == .ipv4 else { return }
+    table.sources.prefetch(
+      table.hash(
+        ipv4: (packet.addresses >> 32) << 32, ports: (packet.ports >> 16) << 16,
+        protocolNumber: packet.protocolNumber, zone: 0))
+    table.index.prefetch(
+      table.hash(
+        ipv4: destination | bindingGuess.address.low, ports: ports,
+        protocolNumber: packet.protocolNumber, zone: 0))
+  }
+
   /// Asks for the lines of the index that a new connection's reply tuple will probably need.
   @inline(__always)
   mutating func fetchReply(_ tuple: Tuple, _ reply: Tuple, _ zone: TrackingZone) {
@@ -28,7 +49,7 @@ extension ConnectionTracker {
 
   @inline(never)
   private mutating func fetchTranslated(_ tuple: Tuple, _ reply: Tuple, _ zone: TrackingZone) {
-    table.sources.prefetch(sourceHash(tuple, zone: zone))
+    table.sources.prefetchFirst(sourceHash(tuple, zone: zone))
     // With the port it has, and with the one to be tried next (`Binding`, port classes).
     var translated = reply
     translated.destination = bindingGuess.address

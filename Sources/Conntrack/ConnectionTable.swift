@@ -434,6 +434,15 @@ struct ConnectionTable: ~Copyable {
     }
   }
 
+  /// Takes what packets will touch of its memory from the system now.
+  func populate(counters hasCounters: Bool, timestamps hasTimestamps: Bool, sources hasNAT: Bool) {
+    index.buckets.populate(index.buckets.count)
+    records.populate(capacity)
+    if hasCounters { counters.populate(capacity) }
+    if hasTimestamps { timestamps.populate(capacity) }
+    if hasNAT { sources.populate() }
+  }
+
   /// What the index takes, and what lies in memory of each record that was ever used.
   var memoryBytes: Int {
     TableIndex.bytes(entries: 2 * capacity) + firstUnused * MemoryLayout<Record>.stride

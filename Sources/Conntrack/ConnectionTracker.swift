@@ -55,6 +55,14 @@ public struct ConnectionTracker: ~Copyable {
     }
   }
 
+  /// Takes the table's memory from the system now, so that no packet waits for a page.
+  /// - Parameter hasNAT: connections will be filed by their source too.
+  /// - Complexity: O(capacity).
+  public func populate(sources hasNAT: Bool) {
+    table.populate(
+      counters: settings.acct != 0, timestamps: settings.timestamp != 0, sources: hasNAT)
+  }
+
   // MARK: Time
 
   /// The latest time there is (about the year 2190): no timeout added to it overflows.

@@ -140,6 +140,7 @@ extension ConnectionTracker {
     var isElsewhere = false
     guard let candidate = table.index.candidate(packet.hash, &isElsewhere) else {
       packet.isUnknown = !isElsewhere
+      if packet.family == .ipv4 { fetchBeginning(packet) }
       return
     }
     packet.reference = candidate.rawValue

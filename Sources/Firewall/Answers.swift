@@ -100,7 +100,7 @@ extension Firewall {
   /// RFC 792: type, code, and as much of the packet as fits 576 bytes, or the way to its sender.
   ///
   /// - Returns: false where the packet's options cannot be given back, so that nothing is answered.
-  private mutating func buildError(
+  mutating func buildError(
     _ type: UInt8, _ code: UInt8, _ rest: UInt32, _ packet: borrowing PacketBuffer,
     _ passage: borrowing Passage, from source: IPAddress, to destination: IPAddress,
     _ way: RouteResult, _ answer: inout PacketBuffer
@@ -134,7 +134,7 @@ extension Firewall {
   }
 
   /// RFC 4443: the same, up to the minimum MTU of 1280.
-  private func buildErrorIPv6(
+  func buildErrorIPv6(
     _ type: UInt8, _ code: UInt8, _ rest: UInt32, _ packet: borrowing PacketBuffer,
     _ passage: borrowing Passage, from source: IPAddress, _ way: RouteResult,
     _ answer: inout PacketBuffer

@@ -6,6 +6,21 @@ import Ruleset
 import Wire
 
 extension Firewall {
+  /// Whether a packet that was delivered to the host is an echo request that `answerDelivered` answers.
+  public static func isEchoRequest(_ packet: RawSpan, _ family: AddressFamily) -> Bool {
+    var headers = PacketHeaders()
+    guard PacketHeaders.decodeAgain(packet, family: family, into: &headers) == nil else {
+      return false
+    }
+    let at = family == .ipv4 ? IPv4Field.minimumLength : IPv6Field.length
+    // Options and extension headers do not come back.
+    guard headers.transportOffset == at, headers.end > at else { return false }
+    let isIPv4 = family == .ipv4
+    return headers.transportProtocol
+      == (isIPv4 ? IPProtocolNumber.icmp : IPProtocolNumber.icmpv6)
+      && packet.uint8(at: at) == (isIPv4 ? ICMPType.echoRequest : ICMPv6Type.echoRequest)
+  }
+
   /// Answers a packet that was delivered to the host, as its programs would see it, where a host that
   /// runs no programs answers: echo replies (RFC 1122 3.2.2.6, RFC 4443 4.2), port unreachable for UDP,
   /// a reset for TCP, protocol unreachable for the rest. The answer goes its way through OUTPUT.

@@ -33,6 +33,15 @@ public struct FlatArray<Element: BitwiseCopyable>: ~Copyable {
     unsafe weir_release(base, count * MemoryLayout<Element>.stride)
   }
 
+  /// Takes the pages of the first elements from the system now, so that nobody waits when one is first
+  /// touched. Nothing of what they hold changes.
+  /// - Complexity: O(`elements`).
+  public func populate(_ elements: Int) {
+    precondition(elements >= 0 && elements <= count)
+    // In bounds, by the precondition.
+    unsafe weir_populate(base, elements * MemoryLayout<Element>.stride)
+  }
+
   /// Where an element lies. Valid as long as the array.
   @inline(__always)
   @unsafe

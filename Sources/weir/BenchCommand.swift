@@ -22,6 +22,8 @@ struct BenchCommand: ParsableCommand {
     .tcp
   @Option(help: "4 or 6.") var family = 4
   @Option(help: "none, snat, masquerade or dnat.") var nat = BenchOptions.NAT.none
+  @Flag(help: "All clients use the same source ports, so that SNAT must find others.")
+  var samePorts = false
   @Option(help: "This many rules in FORWARD, made up.") var rules = 5
   @Option(name: .customLong("rules-file"), help: "iptables-save text instead of made-up rules.")
   var rulesFile: String?
@@ -44,6 +46,7 @@ struct BenchCommand: ParsableCommand {
     options.transport = transport
     options.family = family == 6 ? .ipv6 : .ipv4
     options.nat = nat
+    options.sharesPorts = samePorts
     options.rules = rules
     options.seed = seed
     options.counts = acct

@@ -37,11 +37,13 @@
         for port in source.ports {
           try ports.open(port, interface: interfaces.register(port.name))
         }
+        if let local = source.local { try ports.openLocal(local) }
         let host = try machine.host { LinkInfo($0.device) }
         var firewall = try Firewall(
           ruleset: contents.ruleset, host: host, settings: contents.settings,
           seed: try SystemRandom.seed())
         firewall.tracker.expiry = .swept
+        firewall.populateTable()
         Gateway.restore(contents.connections, statePath, into: &firewall, logger)
         worker = try Worker(firewall, ports: ports)
       } catch let error as MachineTextError {
@@ -51,6 +53,9 @@
       }
       for port in source.ports {
         logger.info("\(port.name): \(port.kind.rawValue):\(port.device) is open")
+      }
+      if let local = source.local {
+        logger.info("\(local.device): open to the gateway's own programs")
       }
     }
 

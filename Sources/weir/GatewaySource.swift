@@ -11,6 +11,8 @@
   struct GatewaySource: Sendable {
     var machine: MachineOptions
     var ports: [PortDescription]
+    /// Where the gateway's own programs are.
+    var local: LocalDescription?
     var addresses: [AddressDescription]
     var routes: [RouteDescription]
 
@@ -31,6 +33,10 @@
       var names: Set<String> = []
       for port in ports where !names.insert(port.name).inserted {
         throw Failure.unusable("--port: there are two ports `\(port.name)`")
+      }
+      if let local, ports.contains(where: { $0.device == local.device || $0.name == local.device })
+      {
+        throw Failure.unusable("--local: there is a port `\(local.device)`")
       }
     }
 

@@ -20,6 +20,12 @@
         valueName: "NAME=KIND:DEVICE"))
     var port: [String]
 
+    @Option(
+      help: ArgumentHelp(
+        "An interface to the programs of this machine, which are reached at the gateway's addresses.",
+        valueName: "tun:NAME"))
+    var local: String?
+
     @OptionGroup var machine: MachineOptions
 
     @Option(
@@ -87,11 +93,20 @@
       }
     }
 
+    private func parseLocal() throws -> LocalDescription? {
+      do {
+        return try local.map { text throws in try LocalDescription(parsing: text) }
+      } catch {
+        throw Failure.unusable("--local: \(error)")
+      }
+    }
+
     private func source() throws -> GatewaySource {
       do {
         let source = GatewaySource(
           machine: machine,
           ports: try port.map { text throws in try PortDescription(parsing: text) },
+          local: try parseLocal(),
           addresses: try address.map { text throws in try AddressDescription(parsing: text) },
           routes: try route.map { text throws in try RouteDescription(parsing: text) })
         try source.check()

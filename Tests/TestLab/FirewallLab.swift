@@ -164,8 +164,14 @@ public final class FirewallLab {
   @discardableResult
   public func own(_ packet: Packet) -> Seen { passes(packet, nil, .unicast, isOutput: true) }
 
+  /// The same, of a program that no socket tells what went wrong.
+  @discardableResult
+  public func program(_ packet: Packet) -> Seen {
+    passes(packet, nil, .unicast, isOutput: true, isProgram: true)
+  }
+
   private func passes(
-    _ packet: Packet, _ port: String?, _ type: PacketType, isOutput: Bool
+    _ packet: Packet, _ port: String?, _ type: PacketType, isOutput: Bool, isProgram: Bool = false
   ) -> Seen {
     precondition(buffer.assign(packet.bytes.rawSpan))
     var arrival = Arrival(
@@ -175,9 +181,11 @@ public final class FirewallLab {
     var sink = Collector()
     var listener = Listener()
     let outcome =
-      isOutput
-      ? firewall.send(&buffer, arrival, to: &sink, observer: &listener)
-      : firewall.receive(&buffer, arrival, to: &sink, observer: &listener)
+      isProgram
+      ? firewall.sendForProgram(&buffer, arrival, to: &sink, observer: &listener)
+      : isOutput
+        ? firewall.send(&buffer, arrival, to: &sink, observer: &listener)
+        : firewall.receive(&buffer, arrival, to: &sink, observer: &listener)
     return Seen(
       outcome: outcome,
       left: sink.left.map { Departure(firewall.interfaces.name($0) ?? "-", $1) },

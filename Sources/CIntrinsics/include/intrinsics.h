@@ -37,6 +37,8 @@ static inline __attribute__((always_inline)) uint32_t weir_matches(const void *t
 /// `bytes` of zeroed memory, in large pages where the system has them; NULL when there is none. Pages
 /// cost memory when they are first touched. Give it back with `weir_release`.
 void *weir_reserve(size_t bytes);
+/// Has the system give all of it now, with what it holds kept: nobody waits for a page later.
+void weir_populate(void *memory, size_t bytes);
 void weir_release(void *memory, size_t bytes);
 
 #endif

@@ -41,6 +41,19 @@
     }
   }
 
+  /// `tun:NAME`: the interface to the programs of the gateway's own machine.
+  public struct LocalDescription: Sendable, Hashable {
+    public var device: String
+
+    /// - Throws: what is wrong with the text, in words.
+    public init(parsing text: String) throws(PortTextError) {
+      guard text.hasPrefix("tun:"), !text.contains("=") else {
+        throw PortTextError(text: text, what: "expected tun:NAME")
+      }
+      device = try PortDescription(parsing: text).device
+    }
+  }
+
   public struct PortTextError: Error, CustomStringConvertible, Sendable {
     public let text: String
     public let what: String
@@ -50,10 +63,18 @@
   /// Open ports, ready for a worker.
   public struct GatewayPorts: ~Copyable {
     private(set) var ports: [Port] = []
+    /// Where the gateway's own programs are, if there are any.
+    private(set) var local: TunPort?
 
     public init() {}
 
     public static var most: Int { PortSink.mostPorts }
+
+    /// Opens the interface to the gateway's own programs.
+    public mutating func openLocal(_ description: LocalDescription) throws(SystemError) {
+      local = try TunPort(
+        description.device, device: description.device, interface: .none, isLocal: true)
+    }
 
     /// Opens a port.
     /// - Parameter interface: its number in the firewall that the worker will have.

@@ -136,7 +136,8 @@
     }
 
     mutating func deliver(_ bytes: RawSpan, from interface: InterfaceID, isAnswer: Bool) {
-      delivered?.append(bytes, interface: interface)
+      delivered?.append(
+        bytes, segmentSize: isAnswer ? 0 : segmentSize, interface: interface)
       hasDeliveries = true
     }
 

@@ -19,20 +19,26 @@
     /// Nil while the interface is gone.
     private var file: Descriptor?
     private let isShared: Bool
+    /// The other end is the gateway's own machine, with the gateway's addresses.
+    private let isLocal: Bool
     private var buffer = PacketBuffer(capacity: OffloadHeader.length + 65_664)
     private(set) var statistics = PortStatistics()
 
     var descriptor: Int32 { file?.number ?? -1 }
 
     /// Opens the interface and sets it up. Needs CAP_NET_ADMIN, or an interface that this user owns.
-    /// - Parameter isShared: several queues share the interface, one a worker.
+    /// - Parameters:
+    ///   - isShared: several queues share the interface, one a worker.
+    ///   - isLocal: the other end has the gateway's own addresses.
     init(
-      _ name: String, device: String, interface: InterfaceID, isShared: Bool = false
+      _ name: String, device: String, interface: InterfaceID, isShared: Bool = false,
+      isLocal: Bool = false
     ) throws(SystemError) {
       self.name = name
       self.interface = interface
       self.device = device
       self.isShared = isShared
+      self.isLocal = isLocal
       try reopen()
     }
 
@@ -55,8 +61,24 @@
       guard weir_ioctl(file.number, weir_TUNSETOFFLOAD, offloads) == 0 else {
         throw SystemError("tun:\(device): offloads")
       }
+      if isLocal { acceptOwnSources() }
       try LinkInfo.bringUp(device)
       self.file = file
+    }
+
+    /// What the gateway itself says to its own programs comes from their own address, which the kernel
+    /// refuses to hear from outside unless it is told (`accept_local` in the kernel's ip-sysctl). Where this
+    /// fails, ICMP errors of the gateway's do not reach them, and nothing else is amiss.
+    private func acceptOwnSources() {
+      for (name, value) in [("accept_local", "1"), ("rp_filter", "0")] {
+        let path = "/proc/sys/net/ipv4/conf/\(device)/\(name)"
+        // The path is passed as a C string for the time of the call.
+        guard let file = try? Descriptor(unsafe open(path, O_WRONLY | O_CLOEXEC), path) else {
+          continue
+        }
+        // The kernel reads one byte of the text.
+        _ = unsafe write(file.number, value, 1)
+      }
     }
 
     /// The descriptor says that something is wrong: the interface was deleted.

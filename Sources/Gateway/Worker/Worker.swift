@@ -56,7 +56,7 @@
       processor: Int? = nil
     ) throws(SystemError) {
       mailbox = try Mailbox()
-      let start = WorkerStart(firewall, ports.ports, self, processor)
+      let start = WorkerStart(firewall, ports.ports, ports.local, self, processor)
       var thread = pthread_t()
       // The box is retained for the thread, which takes it over.
       let result = unsafe pthread_create(
@@ -173,12 +173,17 @@
   private final class WorkerStart {
     private var firewall: Firewall?
     private let ports: [Port]
+    private let local: TunPort?
     private let worker: Worker
     private let processor: Int?
 
-    init(_ firewall: consuming Firewall, _ ports: [Port], _ worker: Worker, _ processor: Int?) {
+    init(
+      _ firewall: consuming Firewall, _ ports: [Port], _ local: TunPort?, _ worker: Worker,
+      _ processor: Int?
+    ) {
       self.firewall = consume firewall
       self.ports = ports
+      self.local = local
       self.worker = worker
       self.processor = processor
     }
@@ -187,7 +192,7 @@
       // A thread that may not stay where it is told still works.
       if let processor { _ = weir_pin_thread(UInt32(processor)) }
       guard let firewall = firewall.take() else { return }
-      worker.run(WorkerLoop(firewall, ports))
+      worker.run(WorkerLoop(firewall, ports, local))
       worker.hasEnded()
     }
   }

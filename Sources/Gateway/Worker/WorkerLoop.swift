@@ -11,6 +11,9 @@
   struct WorkerLoop: ~Copyable {
     var firewall: Firewall
     private let ports: [Port]
+    /// The gateway's own programs, and what is on its way to them.
+    private let local: TunPort?
+    private var toLocal = TransmitQueue()
     private var sink = PortSink()
     private var burst = PacketBurst()
     private var long = LongPacket()
@@ -28,10 +31,11 @@
     /// How long a worker sleeps at most: connections and fragments time out meanwhile.
     private static let longestSleepMilliseconds: Int32 = 100
 
-    init(_ firewall: consuming Firewall, _ ports: [Port]) {
+    init(_ firewall: consuming Firewall, _ ports: [Port], _ local: TunPort?) {
       admissions = Admissions(capacity: firewall.tracker.capacity)
       self.firewall = consume firewall
       self.ports = ports
+      self.local = local
       for (place, port) in ports.enumerated() {
         sink.connect(port.interface, to: place)
         port.hostChanged(self.firewall.host)
@@ -48,6 +52,13 @@
           isIdle = false
           process()
         }
+        if let local {
+          local.receive(into: &burst, &long, at: clock.now)
+          if burst.count > 0 || long.arrival != nil {
+            isIdle = false
+            processOwn()
+          }
+        }
         let now = clock.now
         if isIdle { rest(now) }
         if now >= nextTick {
@@ -57,6 +68,8 @@
             if port.isGone { try? port.reopen() }
             answerUnreachable(port)
           }
+          if let local, local.descriptor < 0 { try? local.reopen() }
+          if sink.hasDeliveries { settleDeliveries() }
           nextTick = now + WorkerLoop.tickNanoseconds
         }
         flush()
@@ -67,15 +80,19 @@
         for port in ports {
           waits.append(pollfd(fd: port.descriptor, events: Int16(POLLIN), revents: 0))
         }
+        waits.append(pollfd(fd: local?.descriptor ?? -1, events: Int16(POLLIN), revents: 0))
         // The kernel reads and writes the array's elements.
         _ = unsafe poll(&waits, nfds_t(waits.count), WorkerLoop.longestSleepMilliseconds)
         if waits[0].revents != 0 { mailbox.quieten() }
-        for (place, port) in ports.enumerated() {
-          if Int32(waits[place + 1].revents) & (POLLERR | POLLHUP | POLLNVAL) != 0 {
-            port.checkLink()
-          }
+        for (place, port) in ports.enumerated() where WorkerLoop.isBroken(waits[place + 1]) {
+          port.checkLink()
         }
+        if let local, WorkerLoop.isBroken(waits[ports.count + 1]) { local.checkLink() }
       }
+    }
+
+    private static func isBroken(_ wait: pollfd) -> Bool {
+      Int32(wait.revents) & (POLLERR | POLLHUP | POLLNVAL) != 0
     }
 
     /// Lets what has come through the firewall.
@@ -91,7 +108,27 @@
         sink.segmentSize = 0
         long.arrival = nil
       }
-      if sink.hasDeliveries { answerDeliveries() }
+      settle()
+    }
+
+    /// The same with what the gateway's own programs send.
+    private mutating func processOwn() {
+      if burst.count > 0 {
+        firewall.sendForPrograms(&burst, to: &sink, observer: &observer)
+        for index in 0..<burst.count { count(burst.outcome(index)) }
+        burst.removeAll()
+      }
+      if let arrival = long.arrival {
+        sink.segmentSize = long.segmentSize
+        count(firewall.sendForProgram(&long.buffer, arrival, to: &sink, observer: &observer))
+        sink.segmentSize = 0
+        long.arrival = nil
+      }
+      settle()
+    }
+
+    private mutating func settle() {
+      if sink.hasDeliveries { settleDeliveries() }
       for place in ports.indices where sink.queues[place].isCrowded {
         ports[place].transmit(&sink.queues[place], at: clock.now)
       }
@@ -107,15 +144,24 @@
       for place in ports.indices where !sink.queues[place].isEmpty {
         ports[place].transmit(&sink.queues[place], at: clock.now)
       }
+      if !toLocal.isEmpty { local?.transmit(&toLocal) }
     }
 
-    /// What was sent to the gateway itself: it answers as a host without programs.
-    private mutating func answerDeliveries() {
+    /// What was sent to the gateway itself: echo is answered, the rest is its programs', or where there are
+    /// none answered as by a host without.
+    private mutating func settleDeliveries() {
+      let hasPrograms = (local?.descriptor ?? -1) >= 0
       var deliveries = sink.takeDeliveries()
       for index in 0..<deliveries.count {
         let entry = deliveries.entry(index)
-        _ = own.assign(deliveries.bytes(entry))
-        let family: AddressFamily = own.uint8(at: 0) >> 4 == 4 ? .ipv4 : .ipv6
+        let bytes = deliveries.bytes(entry)
+        let family: AddressFamily = bytes.uint8(at: 0) >> 4 == 4 ? .ipv4 : .ipv6
+        if hasPrograms && !Firewall.isEchoRequest(bytes, family) {
+          toLocal.append(bytes, segmentSize: entry.segmentSize)
+          if toLocal.isCrowded { local?.transmit(&toLocal) }
+          continue
+        }
+        _ = own.assign(bytes)
         firewall.answerDelivered(
           &own,
           Arrival(
@@ -123,7 +169,7 @@
             timeNanoseconds: firewall.tracker.now), to: &sink, observer: &observer)
       }
       deliveries.removeAll()
-      // What answers an answer to the gateway itself is not answered again.
+      // What answers an answer to the gateway itself goes no further.
       sink.giveBack(deliveries)
     }
 
@@ -159,12 +205,18 @@
       var all = counters
       all.withoutPort = sink.withoutPort
       for place in ports.indices { all.overflowed += sink.queues[place].overflowed }
+      all.overflowed += toLocal.overflowed
       all.ports = ports.map { ($0.name, $0.statistics) }
+      if let local { all.ports.append((local.name, local.statistics)) }
       return all
     }
 
     /// The ports whose interface is not there.
-    var gonePorts: Set<String> { Set(ports.lazy.filter(\.isGone).map(\.name)) }
+    var gonePorts: Set<String> {
+      var names = Set(ports.lazy.filter(\.isGone).map(\.name))
+      if let local, local.descriptor < 0 { names.insert(local.name) }
+      return names
+    }
 
     /// The host is another from now on, as `Firewall.hostChanged`.
     mutating func hostChanged(to host: HostConfiguration) -> Bool {
