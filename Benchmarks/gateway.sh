@@ -63,10 +63,21 @@ lay() {
       at r sysctl -qw net.ipv4.ip_forward=1
       at r iptables-restore < "$folder/rules"
       router= ;;
+    nfqueue)
+      ip -n ${prefix}r addr add 192.168.1.1/24 dev lan
+      ip -n ${prefix}r addr add 203.0.113.2/24 dev wan
+      at r sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.all.accept_local=1 \
+        net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.lan.rp_filter=0 net.ipv4.conf.wan.rp_filter=0
+      at r iptables -t mangle -A PREROUTING ! -i lo -j NFQUEUE --queue-balance 0:3
+      at r iptables -t mangle -A OUTPUT -m mark ! --mark 0x57656972 -j NFQUEUE --queue-balance 0:3
+      ip netns exec ${prefix}r "$weir" run --port nfqueue:0-3 --rules "$folder/rules" \
+        --control "$folder/control" 2> "$folder/log" &
+      router=$!
+      sleep 1 ;;
     *)
       ip netns exec ${prefix}r "$weir" run --port lan=$1:lan --port wan=$1:wan \
         --address lan=192.168.1.1/24 --address wan=203.0.113.2/24 --rules "$folder/rules" \
-        2> "$folder/log" &
+        --control "$folder/control" 2> "$folder/log" &
       router=$!
       sleep 1 ;;
   esac
@@ -114,7 +125,7 @@ measure() {
 }
 
 for _ in $(seq "$runs"); do
-  for kind in kernel packet tun; do
+  for kind in kernel packet tun nfqueue; do
     lay $kind
     # 22 bytes of data: 64 with the Ethernet, IP and UDP headers.
     measure $kind udp -u -l 22 -b $((rate * 22 * 8))

@@ -13,6 +13,8 @@
       try lab.serveWeb("c", megabytes: 1)
       lab.start(
         "s", "exec dnsmasq -k -C /dev/null --no-resolv --address=/x.test/192.0.2.7 --user=root")
+      // IPv6's addresses are not usable at once.
+      #expect(lab.until { lab.client("ping -n -c 1 -W 1 2001:db8:9::10").status == 0 })
       var lines: [String] = []
       func note(_ what: String, _ result: CommandResult) {
         let text = result.output.split(separator: "\n").map {
@@ -69,6 +71,9 @@
       let packet = try transcript(.packet)
       for (kernel, packet) in zip(kernel, packet) { #expect(packet == kernel) }
       #expect(packet.count == kernel.count)
+      let nfqueue = try transcript(.nfqueue)
+      for (kernel, nfqueue) in zip(kernel, nfqueue) { #expect(nfqueue == kernel) }
+      #expect(nfqueue.count == kernel.count)
       let tun = try transcript(.tun)
       for (kernel, tun) in zip(kernel, tun) {
         // On a TUN interface there are no neighbours to be missing.
