@@ -66,18 +66,44 @@ struct Tally {
               let isPort = connection.reply.destinationPort != connection.original.sourcePort
               nat["\(family) \(name)\(isPort ? " with another port" : "")", default: 0] += 1
             }
+            count(translated: connection, exchange)
           }
         }
       }
       for rule in test.rules {
         let words = rule.split(separator: " ")
         guard let jump = words.firstIndex(of: "-j"), jump + 1 < words.count else { continue }
-        // Addresses and ports left out.
-        let target = words[(jump + 1)...].filter { word in
-          !word.contains { $0.isNumber } || word.hasPrefix("icmp")
+        // Addresses and ports left out, but not what kind of range they are.
+        let target = words[(jump + 1)...].compactMap { word -> Substring? in
+          if !word.contains(where: { $0.isNumber }) || word.hasPrefix("icmp") { return word }
+          if !word.contains("-") || word.hasPrefix("-") { return nil }
+          return word.contains("/") ? "SHIFTED" : "RANGE"
         }
         targets[target.joined(separator: " "), default: 0] += 1
       }
+    }
+  #endif
+
+  #if os(Linux)
+    /// What is rare about a new translated connection.
+    private mutating func count(translated connection: Connection, _ exchange: Exchange) {
+      guard !connection.status.isDisjoint(with: [.sourceNAT, .destinationNAT]) else { return }
+      let (original, reply) = (connection.original, connection.reply)
+      if connection.status.contains(.sourceNAT), original.sourcePort != reply.destinationPort,
+        !Renaming.isICMP(original)
+      {
+        let source = original.sourcePort
+        let name = source < 512 ? "below 512" : source < 1024 ? "512 to 1023" : "from 1024"
+        nat["another port for one \(name)", default: 0] += 1
+      }
+      if exchange.kernel.emissions.contains(where: { $0.port == exchange.sent.port && !$0.isAnswer }
+      ) {
+        nat["out by the port it came by (hairpin)", default: 0] += 1
+      }
+      let ended = exchange.kernel.events.contains {
+        $0.kind == .destroy && $0.connection.reply == reply
+      }
+      if ended { nat["in another's place", default: 0] += 1 }
     }
   #endif
 
