@@ -306,7 +306,7 @@ extension Firewall {
   /// The way of an error. To a group or to everyone it leaves by the interface of its source.
   private func errorWay(_ passage: borrowing Passage, to destination: IPAddress) -> RouteResult? {
     if passage.headers.family == .ipv4, destination.ipv4 >> 28 == 0xe || destination.ipv4 == .max,
-      let source = errorSource(passage, to: destination),
+      let source = fixedErrorSource(passage),
       let interface = host.interfaces.firstIndex(where: { interface in
         interface.addresses.contains { $0.family == .ipv4 && $0.address == source }
       })
@@ -341,24 +341,24 @@ extension Firewall {
     if family == .ipv6, let preferred = way.preferredSource, !wasSentToHost(passage) {
       return preferred
     }
-    if let address = errorSource(passage, to: destination) { return address }
+    if let address = fixedErrorSource(passage) { return address }
     if let address = ownAddress(way, toward: destination, family) { return address }
     // Nothing is known of the host's addresses: the answer shows, from whom it was not to come.
     return host.knowsAddresses(family) ? nil : passage.headers.destination
   }
 
   /// The same, where it does not depend on the error's way.
-  private func errorSource(
-    _ passage: borrowing Passage, to destination: IPAddress
-  ) -> IPAddress? {
+  private func fixedErrorSource(_ passage: borrowing Passage) -> IPAddress? {
     let family = passage.headers.family
     if wasSentToHost(passage) { return passage.headers.destination }
     // IPv6 answers from where the packet came in, whichever way the answer goes.
     guard family == .ipv6 || host.settings.icmpErrorsUseInboundAddress,
       let interface = index(passage.arrival.interface)
     else { return nil }
+    // The nearest to the sender, whoever the error goes to first.
     return host.sourceAddress(
-      family, through: interface, nextHop: destination, destination: destination)
+      family, through: interface, nextHop: passage.headers.source,
+      destination: passage.headers.source)
   }
 
   private func wasSentToHost(_ passage: borrowing Passage) -> Bool {
