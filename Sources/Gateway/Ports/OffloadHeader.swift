@@ -21,6 +21,9 @@
     var checksumStart = 0
     var checksumOffset = 0
 
+    /// Nothing is left to be done.
+    init() {}
+
     /// Reads the header at `offset`; its words are in this machine's order.
     init(_ bytes: RawSpan, at offset: Int) {
       let flags = bytes.uint8(at: offset)
