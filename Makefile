@@ -12,7 +12,8 @@ COUNT ?= 10000000
 SEED ?= 1
 PACKETS ?= 1000000
 
-build_packages = libpcap-dev zlib1g-dev libnetfilter-conntrack-dev libmnl-dev
+build_packages = libpcap-dev zlib1g-dev libnetfilter-conntrack-dev libmnl-dev \
+	libxdp-dev libbpf-dev
 test_packages = $(build_packages) iproute2 iptables nftables conntrack ethtool procps \
 	curl nginx-light bind9-dnsutils dnsmasq-base iperf3 iputils-ping traceroute nmap
 

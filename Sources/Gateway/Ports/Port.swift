@@ -55,11 +55,13 @@
   enum Port {
     case tun(TunPort)
     case packet(PacketPort)
+    case xdp(XDPPort)
 
     var name: String {
       switch self {
       case .tun(let port): port.name
       case .packet(let port): port.name
+      case .xdp(let port): port.name
       }
     }
 
@@ -67,6 +69,7 @@
       switch self {
       case .tun(let port): port.interface
       case .packet(let port): port.interface
+      case .xdp(let port): port.interface
       }
     }
 
@@ -74,6 +77,7 @@
       switch self {
       case .tun(let port): port.descriptor
       case .packet(let port): port.descriptor
+      case .xdp(let port): port.descriptor
       }
     }
 
@@ -81,6 +85,7 @@
       switch self {
       case .tun(let port): port.statistics
       case .packet(let port): port.statistics
+      case .xdp(let port): port.statistics
       }
     }
 
@@ -88,6 +93,7 @@
       switch self {
       case .tun(let port): port.receive(into: &burst, &long, at: time)
       case .packet(let port): port.receive(into: &burst, &long, at: time)
+      case .xdp(let port): port.receive(into: &burst, &long, at: time)
       }
     }
 
@@ -95,6 +101,7 @@
       switch self {
       case .tun(let port): port.transmit(&queue)
       case .packet(let port): port.transmit(&queue, at: time)
+      case .xdp(let port): port.transmit(&queue, at: time)
       }
     }
 
@@ -103,6 +110,7 @@
       switch self {
       case .tun: break
       case .packet(let port): port.hostChanged(host)
+      case .xdp(let port): port.hostChanged(host)
       }
     }
 
@@ -113,6 +121,7 @@
       switch self {
       case .tun(let port): port.checkLink()
       case .packet(let port): port.checkLink()
+      case .xdp(let port): port.checkLink()
       }
     }
 
@@ -120,6 +129,7 @@
       switch self {
       case .tun(let port): try port.reopen()
       case .packet(let port): try port.reopen()
+      case .xdp(let port): try port.reopen()
       }
     }
 
@@ -128,6 +138,7 @@
       switch self {
       case .tun: break
       case .packet(let port): port.tick(at: time)
+      case .xdp(let port): port.tick(at: time)
       }
     }
 
@@ -136,6 +147,7 @@
       switch self {
       case .tun: []
       case .packet(let port): port.takeUnreachable()
+      case .xdp(let port): port.takeUnreachable()
       }
     }
   }

@@ -80,6 +80,16 @@
       return unsafe _overrideLifetime(span, borrowing: self)
     }
 
+    /// `length` bytes of the queue's memory from `offset` on: a packet and what was put before it.
+    @_lifetime(borrow self)
+    func bytes(_ offset: Int, _ length: Int) -> RawSpan {
+      precondition(offset >= 0 && length > 0 && offset + length <= memory.count)
+      // In bounds by the precondition.
+      let span = unsafe RawSpan(_unsafeStart: memory.pointer(offset), byteCount: length)
+      // Ties the span to the queue, which owns the memory.
+      return unsafe _overrideLifetime(span, borrowing: self)
+    }
+
     /// `length` bytes of the queue's memory from `offset` on, to be changed in place.
     @_lifetime(borrow self)
     func mutableBytes(_ offset: Int, _ length: Int) -> MutableRawSpan {
