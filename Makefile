@@ -15,7 +15,7 @@ PACKETS ?= 1000000
 build_packages = libpcap-dev zlib1g-dev libnetfilter-conntrack-dev libmnl-dev \
 	libxdp-dev libbpf-dev
 test_packages = $(build_packages) iproute2 iptables nftables conntrack ethtool procps \
-	curl nginx-light bind9-dnsutils dnsmasq-base iperf3 iputils-ping traceroute nmap
+	curl nginx-light bind9-dnsutils dnsmasq-base iperf3 iputils-ping traceroute nmap netcat-openbsd
 
 # Across modules the optimizer gains a replay an eighth (measured with `make bench`).
 release = $(SWIFT) build -c release -Xswiftc -cross-module-optimization

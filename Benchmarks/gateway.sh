@@ -2,7 +2,7 @@
 # What a packet costs through `weir run`, beside the kernel's own forwarding with the same rules on the same
 # veth pairs: UDP of 64 bytes at a given rate, and TCP, both with MASQUERADE. As root.
 #
-# usage: Benchmarks/gateway.sh [WEIR] (RATE=packets a second, TIME=seconds, RUNS=)
+# usage: Benchmarks/gateway.sh [WEIR] (RATE=packets a second, TIME=seconds, RUNS=, KINDS='kernel xdp')
 #
 # Processor time is that of the sender, the receiver, Weir and the kernel's own threads for network work: all
 # that the packets need from end to end, since the kernel forwards in the sender's time.
@@ -63,10 +63,21 @@ lay() {
       at r sysctl -qw net.ipv4.ip_forward=1
       at r iptables-restore < "$folder/rules"
       router= ;;
+    nfqueue)
+      ip -n ${prefix}r addr add 192.168.1.1/24 dev lan
+      ip -n ${prefix}r addr add 203.0.113.2/24 dev wan
+      at r sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.all.accept_local=1 \
+        net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.lan.rp_filter=0 net.ipv4.conf.wan.rp_filter=0
+      at r iptables -t mangle -A PREROUTING ! -i lo -j NFQUEUE --queue-balance 0:3
+      at r iptables -t mangle -A OUTPUT -m mark ! --mark 0x57656972 -j NFQUEUE --queue-balance 0:3
+      ip netns exec ${prefix}r "$weir" run --port nfqueue:0-3 --rules "$folder/rules" \
+        --control "$folder/control" 2> "$folder/log" &
+      router=$!
+      sleep 1 ;;
     *)
       ip netns exec ${prefix}r "$weir" run --port lan=$1:lan --port wan=$1:wan \
         --address lan=192.168.1.1/24 --address wan=203.0.113.2/24 --rules "$folder/rules" \
-        2> "$folder/log" &
+        --control "$folder/control" 2> "$folder/log" &
       router=$!
       sleep 1 ;;
   esac
@@ -78,6 +89,11 @@ lay() {
   ip -n ${prefix}s addr add 203.0.113.10/24 dev eth0; ip -n ${prefix}s link set eth0 up
   if [ "$1" = tun ]; then ip -n ${prefix}c route add default dev eth0
   else ip -n ${prefix}c route add default via 192.168.1.1; fi
+  # Segments left uncut do not come through there (docs/gateway.md).
+  if [ "$1" = xdp-generic ]; then
+    at c ethtool -K eth0 tso off gso off > /dev/null
+    at s ethtool -K eth0 tso off gso off > /dev/null
+  fi
   ip netns exec ${prefix}s iperf3 -s > /dev/null &
   server=$!
   sleep 0.5
@@ -104,17 +120,17 @@ measure() {
   if [ "$what" = udp ]; then
     awk -v k="$kind" -v p="$(figure packets)" -v l="$(figure lost_packets)" -v u="$used" \
       -v s="$seconds" 'BEGIN {
-        printf "%-7s UDP 64 bytes: %8.0f packets/s arrived, %4.1f %% lost, %5.2f us a packet\n",
+        printf "%-11s UDP 64 bytes: %8.0f packets/s arrived, %4.1f %% lost, %5.2f us a packet\n",
           k, (p - l) / s, 100 * l / p, 1e6 * u / (p - l) }'
   else
     awk -v k="$kind" -v b="$(figure bits_per_second)" -v u="$used" -v s="$seconds" 'BEGIN {
-      printf "%-7s TCP: %6.2f Gbit/s, %5.2f s of processor a GByte\n",
+      printf "%-11s TCP: %6.2f Gbit/s, %5.2f s of processor a GByte\n",
         k, b / 1e9, u / (b * s / 8e9) }'
   fi
 }
 
 for _ in $(seq "$runs"); do
-  for kind in kernel packet tun; do
+  for kind in ${KINDS:-kernel packet xdp xdp-generic tun nfqueue}; do
     lay $kind
     # 22 bytes of data: 64 with the Ethernet, IP and UDP headers.
     measure $kind udp -u -l 22 -b $((rate * 22 * 8))

@@ -4,10 +4,18 @@
 #define WEIR_LINUX_H
 
 #if defined(__linux__)
+// First, so that the kernel's headers leave the addresses to it.
+#include <netinet/in.h>
+
 #include <linux/capability.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <linux/if_tun.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter/nfnetlink_queue.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
 #include <linux/virtio_net.h>
 #include <signal.h>
 #include <stdint.h>
@@ -30,6 +38,18 @@ struct weir_message {
 static inline int weir_sendmmsg(int descriptor, struct weir_message *messages, unsigned int count,
                                 int flags) {
   return (int)syscall(SYS_sendmmsg, descriptor, messages, count, flags);
+}
+
+/// sendto(2) with an address of whichever family.
+static inline long weir_sendto(int descriptor, const void *bytes, size_t count, const void *address,
+                               unsigned int length) {
+  return sendto(descriptor, bytes, count, 0, (const struct sockaddr *)address, length);
+}
+
+/// bind(2) of a netlink socket to groups; netlink(7).
+static inline int weir_bind_netlink(int descriptor, unsigned int groups) {
+  struct sockaddr_nl address = {.nl_family = AF_NETLINK, .nl_groups = groups};
+  return bind(descriptor, (struct sockaddr *)&address, sizeof address);
 }
 
 /// Keeps the calling thread on one processor, below 1024; sched_setaffinity(2).

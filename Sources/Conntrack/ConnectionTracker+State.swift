@@ -5,7 +5,8 @@ import Wire
 
 extension ConnectionTracker {
   /// Appends the confirmed connections among `limit` records from number `first` on, expired ones left
-  /// out. Helpers' state and expectations are not kept.
+  /// out. Of helpers' state it is known who helps and where FTP's lines end; expectations and PPTP's calls are
+  /// not kept.
   /// - Returns: where to go on, nil at the end of the table.
   public func appendState(
     from first: Int, limit: Int, to bytes: inout [UInt8]
@@ -40,6 +41,7 @@ extension ConnectionTracker {
       guard var saved = SavedRecord(&reader, bytes) else { return nil }
       if !isLast && saved.original.protocolNumber == IPProtocolNumber.tcp {
         saved.record.tcp.forgetWindows()
+        saved.helper?.lines = FTPLines()
       }
       if restore(saved, interface) { count += 1 }
     }
@@ -74,6 +76,20 @@ extension ConnectionTracker {
       table.shifts[record] = shifts
       table.records[record].extensions.insert(.shifts)
     }
+    if let helper = saved.helper {
+      table.helpers[record] = helper
+      table.records[record].extensions.insert(.helper)
+      table.records[record].status.insert(.helper)
+    }
+    // The policies are those of the host as it is now.
+    if let template = saved.template, Int(template.timeoutPolicy) <= policyCount {
+      table.templates[record] = template
+      table.records[record].extensions.insert(.template)
+    }
+    if let labels = saved.labels {
+      table.labels[record] = labels
+      table.records[record].extensions.insert(.labels)
+    }
     guard table.confirm(record) else {
       table.release(record)
       return false
@@ -84,7 +100,7 @@ extension ConnectionTracker {
 
   private func append(_ record: Int, to bytes: inout [UInt8]) {
     let stored = table.records[record]
-    let extensions = stored.extensions.intersection([.counters, .timestamps, .shifts])
+    let extensions = stored.extensions.intersection(SavedRecord.extensions)
     bytes.put(stored.family)
     bytes.put(stored.protocolNumber)
     bytes.put(extensions.rawValue)
@@ -135,6 +151,19 @@ extension ConnectionTracker {
         bytes.put(UInt32(bitPattern: shift.after))
       }
     }
+    if extensions.contains(.helper) {
+      bytes.put(table.helpers[record].kind.rawValue)
+      let numbers = table.helpers[record].lines.numbers
+      for place in numbers.indices { bytes.put(numbers[place]) }
+    }
+    if extensions.contains(.template) {
+      bytes.put(table.templates[record].timeoutPolicy)
+      bytes.put(table.templates[record].events.rawValue)
+    }
+    if extensions.contains(.labels) {
+      bytes.put(table.labels[record].low)
+      bytes.put(table.labels[record].high)
+    }
   }
 }
 
@@ -161,6 +190,14 @@ private struct SavedRecord {
   var counters: CounterPair?
   var start: Int64?
   var shifts: SequenceShifts?
+  var helper: HelperRecord?
+  var template: TemplateRecord?
+  var labels: ConnectionLabels?
+
+  /// What is kept of what lies beside a record.
+  static let extensions: RecordExtensions = [
+    .counters, .timestamps, .shifts, .helper, .template, .labels,
+  ]
 
   init?(_ reader: inout StateReader, _ bytes: RawSpan) {
     guard bytes.byteCount - reader.offset >= SavedRecord.fixedLength,
@@ -170,8 +207,9 @@ private struct SavedRecord {
     let extensions = RecordExtensions(rawValue: reader.byte(bytes))
     let length =
       (extensions.contains(.counters) ? 32 : 0) + (extensions.contains(.timestamps) ? 8 : 0)
-      + (extensions.contains(.shifts) ? 24 : 0)
-    guard extensions.isSubset(of: [.counters, .timestamps, .shifts]),
+      + (extensions.contains(.shifts) ? 24 : 0) + (extensions.contains(.helper) ? 25 : 0)
+      + (extensions.contains(.template) ? 4 : 0) + (extensions.contains(.labels) ? 16 : 0)
+    guard extensions.isSubset(of: SavedRecord.extensions),
       bytes.byteCount - reader.offset >= SavedRecord.fixedLength - 3 + length,
       let zoneDirection = ZoneDirection(rawValue: reader.byte(bytes))
     else { return nil }
@@ -229,6 +267,24 @@ private struct SavedRecord {
         return shift
       }
       shifts = SequenceShifts(original: shift(), reply: shift())
+    }
+    if extensions.contains(.helper) {
+      guard let kind = HelperKind(rawValue: reader.byte(bytes)),
+        kind == .none || kind.protocolNumber == protocolNumber && kind.families.contains(family)
+      else { return nil }
+      var numbers = InlineArray<6, UInt32>(repeating: 0)
+      for place in numbers.indices { numbers[place] = reader.word(bytes) }
+      var saved = HelperRecord()
+      saved.kind = kind
+      saved.lines.numbers = numbers
+      helper = saved
+    }
+    if extensions.contains(.template) {
+      template = TemplateRecord(
+        timeoutPolicy: reader.half(bytes), events: ConnectionEventMask(rawValue: reader.half(bytes)))
+    }
+    if extensions.contains(.labels) {
+      labels = ConnectionLabels(low: reader.long(bytes), high: reader.long(bytes))
     }
   }
 

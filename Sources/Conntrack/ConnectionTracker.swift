@@ -15,6 +15,7 @@ public struct ConnectionTracker: ~Copyable {
   var table: ConnectionTable
   /// The settings under each timeout policy.
   private let policies: FlatArray<ConntrackSettings>
+  let policyCount: Int
   /// The latest time seen, nanoseconds; it never goes back.
   public internal(set) var now: Int64 = 0
   public var generator: SeededGenerator
@@ -49,6 +50,7 @@ public struct ConnectionTracker: ~Copyable {
       capacity: Int(capacity), expectations: Int(min(max(settings.expectMax, 0), 1 << 20)),
       seed: &generator)
     self.generator = generator
+    policyCount = policies.count
     self.policies = FlatArray(count: max(policies.count, 1))
     for (number, policy) in policies.enumerated() {
       self.policies[number] = policy.applied(to: settings)

@@ -38,6 +38,8 @@ public struct Firewall: ~Copyable {
   /// Identification of IPv6 fragments.
   var generator: SeededGenerator
   var now: Int64 = 0
+  /// Whoever sends an IPv4 packet on cuts it to its link's length; else it leaves here in pieces that fit.
+  public var leavesCutting = false
   var ways = WayTable()
   /// How many times the rules were replaced: who read them can tell whether they are still those.
   public internal(set) var rulesVersion: UInt64 = 0

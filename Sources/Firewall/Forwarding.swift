@@ -232,7 +232,7 @@ extension Firewall {
     let mtu = mtu(passage, withRoute: true) ?? Int.max
     let way = Fragmentation.way(
       headers: passage.headers, mtu: mtu, longestFragment: longestFragment(passage))
-    guard way == .pieces else {
+    guard way == .pieces, !leavesCutting || passage.headers.family == .ipv6 else {
       sink.emit(packet.bytes, through: out, isAnswer: passage.isAnswer)
       return
     }

@@ -17,7 +17,7 @@
   /// The file: a line that names the format, a CRC32c of the rest, whether it is the last of its gateway,
   /// the interfaces' names, the connections.
   public enum StateFile {
-    private static let magic = Array("weir state 2\n".utf8)
+    private static let magic = Array("weir state 3\n".utf8)
     /// Records looked at between two bursts.
     private static let slice = 2048
 

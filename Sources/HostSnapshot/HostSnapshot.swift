@@ -49,7 +49,10 @@ public struct HostSnapshot: Sendable {
       sysctls = try SysctlFile.parse(file)
     }
     try SysctlFile.apply(settings, to: &sysctls)
-    configuration = try HostSnapshot.configuration(folder, sysctls, notes: &notes)
+    configuration = try HostSnapshot.configuration(
+      addresses: try SnapshotFile.read("addresses.json", in: folder),
+      routes: try SnapshotFile.read("routes.json", in: folder),
+      routes6: try SnapshotFile.read("routes6.json", in: folder), sysctls, notes: &notes)
     if let file = try SnapshotFile.read("timeouts.txt", in: folder) {
       configuration.timeoutPolicies = try TimeoutsFile.parse(file)
     }
@@ -81,19 +84,32 @@ public struct HostSnapshot: Sendable {
     configuration = HostConfiguration(localAddresses: addresses, sysctls: sysctls)
   }
 
+  /// A machine from the texts that its files would hold, as `ip -j` and `sysctl` print them. `settings` as
+  /// of a folder's.
+  public init(
+    addresses: String, routes: String, routes6: String, sysctls text: String,
+    settings: [String] = []
+  ) throws(HostSnapshotError) {
+    func file(_ name: String, _ text: String) -> SnapshotFile {
+      SnapshotFile(path: name, bytes: Data(text.utf8))
+    }
+    var sysctls = try SysctlFile.parse(file("sysctl", text))
+    try SysctlFile.apply(settings, to: &sysctls)
+    configuration = try HostSnapshot.configuration(
+      addresses: file("ip -j addr show", addresses),
+      routes: file("ip -j route show table all", routes),
+      routes6: file("ip -j -6 route show table all", routes6), sysctls, notes: &notes)
+  }
+
   private static func configuration(
-    _ folder: String, _ sysctls: Sysctls, notes: inout [String]
+    addresses: SnapshotFile?, routes ipv4File: SnapshotFile?, routes6 ipv6File: SnapshotFile?,
+    _ sysctls: Sysctls, notes: inout [String]
   ) throws(HostSnapshotError) -> HostConfiguration {
     var interfaces: [HostInterface] = []
-    if let file = try SnapshotFile.read("addresses.json", in: folder) {
-      interfaces = try AddressesFile.parse(file)
-    }
+    if let addresses { interfaces = try AddressesFile.parse(addresses) }
     var routes = RoutesFile(interfaces: interfaces)
-    let ipv6File = try SnapshotFile.read("routes6.json", in: folder)
-    if let file = try SnapshotFile.read("routes.json", in: folder) {
-      try routes.readIPv4(file, takingIPv6: ipv6File == nil)
-    }
-    if let file = ipv6File { try routes.readIPv6(file) }
+    if let ipv4File { try routes.readIPv4(ipv4File, takingIPv6: ipv6File == nil) }
+    if let ipv6File { try routes.readIPv6(ipv6File) }
     notes += routes.notes
     return HostConfiguration(
       interfaces: routes.interfaces, ipv4Routes: routes.ipv4, ipv6Routes: routes.ipv6,

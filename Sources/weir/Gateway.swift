@@ -38,7 +38,9 @@
           try ports.open(port, interface: interfaces.register(port.name))
         }
         if let local = source.local { try ports.openLocal(local) }
-        let host = try machine.host { LinkInfo($0.device) }
+        if let queues = source.queues { try ports.openQueues(queues, failsOpen: source.failsOpen) }
+        let host =
+          source.queues == nil ? try machine.host { LinkInfo($0.device) } : machine.base
         var firewall = try Firewall(
           ruleset: contents.ruleset, host: host, settings: contents.settings,
           seed: try SystemRandom.seed())
@@ -53,6 +55,9 @@
       }
       for port in source.ports {
         logger.info("\(port.name): \(port.kind.rawValue):\(port.device) is open")
+      }
+      if let queues = source.queues {
+        logger.info("nfqueue:\(queues.first)-\(queues.last): the kernel's packets are heard")
       }
       if let local = source.local {
         logger.info("\(local.device): open to the gateway's own programs")
@@ -81,7 +86,7 @@
       defer { server.stop() }
       await withTaskGroup { group in
         group.addTask { await reloadWhenAsked() }
-        group.addTask { await watchLinks() }
+        group.addTask { source.queues == nil ? await watchLinks() : await watchMachine() }
         if let statePath { group.addTask { await keepState(statePath) } }
         try? await gracefulShutdown()
         group.cancelAll()
@@ -155,6 +160,32 @@
         }
         last = now
         gone = missing
+      }
+    }
+
+    /// The machine whose kernel routes: what changes there changes here.
+    private func watchMachine() async {
+      guard source.isLive else { return }
+      let watch: MachineWatch
+      do {
+        watch = try MachineWatch()
+      } catch {
+        return logger.error("addresses and routes stay those of the start: \(error)")
+      }
+      while (try? await Task.sleep(for: .milliseconds(100))) != nil {
+        guard watch.hasChanged() else { continue }
+        do {
+          let known = try await worker.perform { $0.host }
+          let now = try LiveMachine.snapshot(settings: source.machine.set).configuration
+          let host = LiveMachine.arranged(now, like: known.interfaces)
+          if host.interfaces == known.interfaces && host.routing.routes == known.routing.routes {
+            continue
+          }
+          _ = try await worker.hostChanged(to: host)
+          logger.info("addresses or routes have changed")
+        } catch {
+          logger.error("addresses and routes could not be read: \(error)")
+        }
       }
     }
 

@@ -11,6 +11,9 @@
   struct GatewaySource: Sendable {
     var machine: MachineOptions
     var ports: [PortDescription]
+    /// Where the kernel is the router: its queues.
+    var queues: QueueNumbers?
+    var failsOpen = false
     /// Where the gateway's own programs are.
     var local: LocalDescription?
     var addresses: [AddressDescription]
@@ -26,6 +29,14 @@
 
     /// What flags say that does not hang together.
     func check() throws {
+      if queues != nil {
+        guard ports.isEmpty, local == nil, addresses.isEmpty, routes.isEmpty else {
+          throw Failure.unusable(
+            "--port: with nfqueue: the kernel has the ports, addresses and routes; give no others")
+        }
+        return
+      }
+      if failsOpen { throw Failure.unusable("--fail-open: is for nfqueue: ports") }
       if ports.isEmpty { throw Failure.unusable("--port: at least one is needed") }
       if ports.count > GatewayPorts.most {
         throw Failure.unusable("--port: at most \(GatewayPorts.most) are possible")
@@ -40,8 +51,20 @@
       }
     }
 
+    /// Whether the machine is this one, as it is at any time.
+    var isLive: Bool { queues != nil && machine.host == nil }
+
+    private func snapshot() throws -> HostSnapshot {
+      guard isLive else { return try machine.snapshot() }
+      do {
+        return try LiveMachine.snapshot(settings: machine.set)
+      } catch let error as HostSnapshotError {
+        throw Failure.unusable("\(error)")
+      }
+    }
+
     func read() throws -> Contents {
-      let snapshot = try machine.snapshot()
+      let snapshot = try snapshot()
       for note in snapshot.notes { StandardError.say("weir: \(note)") }
       var gateway = GatewayMachine(ports: ports)
       gateway.addresses = addresses

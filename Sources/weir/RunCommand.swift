@@ -16,7 +16,7 @@
 
     @Option(
       help: ArgumentHelp(
-        "A port: NAME is what rules and routes call it, KIND tun, packet, xdp or xdp-generic. May be repeated.",
+        "A port: NAME is what rules and routes call it, KIND tun, packet, xdp or xdp-generic; or nfqueue:N-M, alone. May be repeated.",
         valueName: "NAME=KIND:DEVICE"))
     var port: [String]
 
@@ -25,6 +25,9 @@
         "An interface to the programs of this machine, which are reached at the gateway's addresses.",
         valueName: "tun:NAME"))
     var local: String?
+
+    @Flag(help: "nfqueue: packets that do not fit into a queue pass, instead of being dropped.")
+    var failOpen = false
 
     @OptionGroup var machine: MachineOptions
 
@@ -96,6 +99,23 @@
       }
     }
 
+    private func isQueue(_ text: String) -> Bool {
+      text.hasPrefix("nfqueue:") || text.contains("=nfqueue:")
+    }
+
+    private func parseQueues() throws -> QueueNumbers? {
+      let texts = port.filter(isQueue)
+      guard let text = texts.first else { return nil }
+      guard texts.count == 1, text.hasPrefix("nfqueue:"),
+        let numbers = QueueNumbers(text.dropFirst("nfqueue:".count))
+      else {
+        throw Failure.unusable(
+          "--port: \(text): expected nfqueue:N or nfqueue:N-M once, without a name, \(QueueNumbers.most) queues at most"
+        )
+      }
+      return numbers
+    }
+
     private func parseLocal() throws -> LocalDescription? {
       do {
         return try local.map { text throws in try LocalDescription(parsing: text) }
@@ -108,8 +128,10 @@
       do {
         let source = GatewaySource(
           machine: machine,
-          ports: try port.map { text throws in try PortDescription(parsing: text) },
-          local: try parseLocal(),
+          ports: try port.filter { !isQueue($0) }.map { text throws in
+            try PortDescription(parsing: text)
+          },
+          queues: try parseQueues(), failsOpen: failOpen, local: try parseLocal(),
           addresses: try address.map { text throws in try AddressDescription(parsing: text) },
           routes: try route.map { text throws in try RouteDescription(parsing: text) })
         try source.check()

@@ -22,6 +22,12 @@ import Wire
     let far = Socket(Address("2001:db8::2"), 53)
     lab.sees(near.udp(to: far))
     lab.sees(far.udp(to: near))
+    // What lies beside a record.
+    let first = ConnectionNumber(rawValue: 0)
+    lab.tracker.assignHelper(.ftp, to: first)
+    var change = ConnectionChange()
+    change.labels = ConnectionLabels(low: 1 << 7, high: 1 << 40)
+    #expect(lab.tracker.change(first, change, by: nil) == nil)
     return (lab, client, server)
   }
 
@@ -53,6 +59,7 @@ import Wire
       new.id = old.id
       #expect(new == old)
     }
+    #expect(again.tracker.connections().contains { $0.helperName == "ftp" && $0.labels != nil })
     // The windows too: what is past them is not believed.
     #expect(again.sees(client.data(500)) == "ESTABLISHED/o")
     #expect(again.sees(server.ack()) == "ESTABLISHED/r")

@@ -31,7 +31,13 @@
   enum RouterKind: String, CaseIterable {
     case kernel
     case packet
+    case xdp
+    case xdpGeneric = "xdp-generic"
     case tun
+    case nfqueue
+
+    /// Weir has the frames of the wires.
+    var hasFrames: Bool { [.packet, .xdp, .xdpGeneric].contains(self) }
   }
 
   final class Laboratory {
@@ -71,9 +77,41 @@
     /// More words for `weir run`.
     var options: [String]
     private let mtu: Int
+    /// How the kernel's packets get to Weir's queues.
+    private let feed: String
+
+    /// As docs/gateway.md has it, for iptables.
+    static let iptablesFeed = """
+      for t in iptables ip6tables; do
+        $t -t mangle -A PREROUTING ! -i lo -j NFQUEUE --queue-balance 0:3
+        $t -t mangle -A OUTPUT -m mark ! --mark 0x57656972 -j NFQUEUE --queue-balance 0:3
+      done
+      """
+
+    /// The same for nft.
+    static let nftFeed = """
+      nft add table inet weir
+      nft add chain inet weir in "{ type filter hook prerouting priority mangle; }"
+      nft add chain inet weir out "{ type filter hook output priority mangle; }"
+      nft add rule inet weir in iifname != lo queue num 0-3
+      nft add rule inet weir out meta mark != 0x57656972 queue num 0-3
+      """
+
+    /// What else the kernel needs to be told.
+    static let kernelSettings = """
+      sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
+      sysctl -qw net.ipv4.conf.all.accept_local=1
+      for i in all lan wan; do
+        sysctl -qw net.ipv4.conf.$i.rp_filter=0 net.ipv4.conf.$i.send_redirects=0
+      done
+      """
 
     /// - Parameter mtu: of the wire to the server.
-    init(_ kind: RouterKind, mtu: Int = 1500, options: [String] = []) throws {
+    init(
+      _ kind: RouterKind, mtu: Int = 1500, options: [String] = [],
+      feed: String = Laboratory.iptablesFeed
+    ) throws {
+      self.feed = feed
       self.kind = kind
       self.mtu = mtu
       self.options = options
@@ -148,12 +186,24 @@
             + "ip link add wan mtu \(mtu) netns \(prefix)r type veth "
             + "peer name eth0 mtu \(mtu) netns \(prefix)s")
         ends()
-        if kind == .packet {
+        cutSegments()
+        if kind.hasFrames {
           router(
             "sysctl -qw net.ipv6.conf.lan.disable_ipv6=1 net.ipv6.conf.wan.disable_ipv6=1")
         }
         ip("r", "link set lan up", "link set wan up")
+        if kind == .nfqueue {
+          address()
+          router("\(Laboratory.kernelSettings)\n\(feed)")
+        }
       }
+    }
+
+    /// The kernel's own addresses on the router.
+    private func address() {
+      ip(
+        "r", "addr add 192.168.1.1/24 dev lan", "addr add 203.0.113.2/24 dev wan",
+        "addr add fd00:1::1/64 dev lan nodad", "addr add 2001:db8:9::2/64 dev wan nodad")
     }
 
     /// The client's and the server's addresses and routes.
@@ -168,6 +218,13 @@
         "s", "addr add 203.0.113.10/24 dev eth0", "addr add 2001:db8:9::10/64 dev eth0 nodad",
         "link set eth0 up",
         "-6 route add fd00:1::/64 \(isWire ? "via 2001:db8:9::2" : "dev eth0")")
+    }
+
+    /// Segments that a sender leaves uncut do not come through before the stack (docs/gateway.md).
+    private func cutSegments() {
+      if kind != .xdpGeneric { return }
+      client("ethtool -K eth0 tso off gso off")
+      server("ethtool -K eth0 tso off gso off")
     }
 
     /// The client's wire, anew after it was cut.
@@ -197,14 +254,19 @@
       if kind == .kernel { return startKernel() }
       let process = Process()
       process.executableURL = URL(fileURLWithPath: "/usr/sbin/ip")
+      let ports =
+        kind == .nfqueue
+        ? ["--port", "nfqueue:0-3"]
+        : [
+          "--port", "lan=\(kind.rawValue):lan", "--port", "wan=\(kind.rawValue):wan", "--address",
+          "lan=192.168.1.1/24", "--address", "wan=203.0.113.2/24", "--address",
+          "lan=fd00:1::1/64", "--address", "wan=2001:db8:9::2/64",
+        ]
       process.arguments =
         [
           "netns", "exec", "\(prefix)r", weir, "run", "--rules", folder + "/rules.v4",
-          "--rules6", folder + "/rules.v6", "--port", "lan=\(kind.rawValue):lan", "--port",
-          "wan=\(kind.rawValue):wan", "--address", "lan=192.168.1.1/24", "--address",
-          "wan=203.0.113.2/24", "--address", "lan=fd00:1::1/64", "--address",
-          "wan=2001:db8:9::2/64", "--control", folder + "/control.sock",
-        ] + options
+          "--rules6", folder + "/rules.v6", "--control", folder + "/control.sock",
+        ] + ports + options
       let log = folder + "/weir.log"
       if !FileManager.default.fileExists(atPath: log) {
         _ = FileManager.default.createFile(atPath: log, contents: nil)
@@ -213,16 +275,14 @@
       handle.seekToEndOfFile()
       process.standardError = handle
       process.standardOutput = handle
-      let before = count("wan: ")
+      let before = count("commands are heard")
       try process.run()
       gateway = process
-      try #require(until { self.count("wan: ") > before }, "\(self.log)")
+      try #require(until { self.count("commands are heard") > before }, "\(self.log)")
     }
 
     private func startKernel() {
-      ip(
-        "r", "addr add 192.168.1.1/24 dev lan", "addr add 203.0.113.2/24 dev wan",
-        "addr add fd00:1::1/64 dev lan nodad", "addr add 2001:db8:9::2/64 dev wan nodad")
+      address()
       router("sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1")
       router("iptables-restore < \(folder)/rules.v4 && ip6tables-restore < \(folder)/rules.v6")
     }

@@ -37,6 +37,16 @@ struct FTPLines: BitwiseCopyable {
       (reply, counts.1) = (ends, count)
     }
   }
+
+  /// All of it as numbers, and back, for whoever keeps it.
+  var numbers: InlineArray<6, UInt32> {
+    get { [original.0, original.1, reply.0, reply.1, UInt32(counts.0), UInt32(counts.1)] }
+    set {
+      original = (newValue[0], newValue[1])
+      reply = (newValue[2], newValue[3])
+      counts = (UInt8(min(newValue[4], 2)), UInt8(min(newValue[5], 2)))
+    }
+  }
 }
 
 /// What stands at the beginning of a line.

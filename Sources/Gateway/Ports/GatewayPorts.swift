@@ -69,10 +69,26 @@
     private(set) var ports: [Port] = []
     /// Where the gateway's own programs are, if there are any.
     private(set) var local: TunPort?
+    /// The queues of a kernel that is the router itself.
+    var queue: QueuePort?
+    private(set) var queueSockets: [QueueSocket] = []
+    /// What goes out beside them.
+    private(set) var raw: RawSender?
 
     public init() {}
 
     public static var most: Int { PortSink.mostPorts }
+
+    /// Listens to the kernel's queues.
+    /// - Parameter failsOpen: packets that do not fit into a queue pass instead of being dropped.
+    public mutating func openQueues(
+      _ numbers: QueueNumbers, failsOpen: Bool
+    ) throws(SystemError) {
+      let opened = try QueuePort.open(numbers, failsOpen: failsOpen)
+      queueSockets = opened.sockets
+      raw = opened.raw
+      queue = consume opened
+    }
 
     /// Opens the interface to the gateway's own programs.
     public mutating func openLocal(_ description: LocalDescription) throws(SystemError) {

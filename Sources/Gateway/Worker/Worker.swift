@@ -56,7 +56,7 @@
       processor: Int? = nil
     ) throws(SystemError) {
       mailbox = try Mailbox()
-      let start = WorkerStart(firewall, ports.ports, ports.local, self, processor)
+      let start = WorkerStart(firewall, ports, self, processor)
       var thread = pthread_t()
       // The box is retained for the thread, which takes it over.
       let result = unsafe pthread_create(
@@ -172,18 +172,16 @@
   /// What the new thread begins with.
   private final class WorkerStart {
     private var firewall: Firewall?
-    private let ports: [Port]
-    private let local: TunPort?
+    private var ports: GatewayPorts?
     private let worker: Worker
     private let processor: Int?
 
     init(
-      _ firewall: consuming Firewall, _ ports: [Port], _ local: TunPort?, _ worker: Worker,
+      _ firewall: consuming Firewall, _ ports: consuming GatewayPorts, _ worker: Worker,
       _ processor: Int?
     ) {
       self.firewall = consume firewall
-      self.ports = ports
-      self.local = local
+      self.ports = consume ports
       self.worker = worker
       self.processor = processor
     }
@@ -191,8 +189,8 @@
     func run() {
       // A thread that may not stay where it is told still works.
       if let processor { _ = weir_pin_thread(UInt32(processor)) }
-      guard let firewall = firewall.take() else { return }
-      worker.run(WorkerLoop(firewall, ports, local))
+      guard let firewall = firewall.take(), let ports = ports.take() else { return }
+      worker.run(WorkerLoop(firewall, ports))
       worker.hasEnded()
     }
   }

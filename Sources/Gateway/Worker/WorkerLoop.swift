@@ -14,6 +14,9 @@
     /// The gateway's own programs, and what is on its way to them.
     private let local: TunPort?
     private var toLocal = TransmitQueue()
+    private var queue: QueuePort?
+    private let queueSockets: [QueueSocket]
+    private let raw: RawSender?
     private var sink = PortSink()
     private var burst = PacketBurst()
     private var long = LongPacket()
@@ -31,11 +34,16 @@
     /// How long a worker sleeps at most: connections and fragments time out meanwhile.
     private static let longestSleepMilliseconds: Int32 = 100
 
-    init(_ firewall: consuming Firewall, _ ports: [Port], _ local: TunPort?) {
+    init(_ firewall: consuming Firewall, _ opened: consuming GatewayPorts) {
       admissions = Admissions(capacity: firewall.tracker.capacity)
       self.firewall = consume firewall
-      self.ports = ports
-      self.local = local
+      ports = opened.ports
+      local = opened.local
+      queueSockets = opened.queueSockets
+      raw = opened.raw
+      queue = opened.queue
+      queue?.hostChanged(self.firewall.host)
+      self.firewall.leavesCutting = queue != nil
       for (place, port) in ports.enumerated() {
         sink.connect(port.interface, to: place)
         port.hostChanged(self.firewall.host)
@@ -59,6 +67,7 @@
             processOwn()
           }
         }
+        if processQueues() { isIdle = false }
         let now = clock.now
         if isIdle { rest(now) }
         if now >= nextTick {
@@ -81,6 +90,9 @@
           waits.append(pollfd(fd: port.descriptor, events: Int16(POLLIN), revents: 0))
         }
         waits.append(pollfd(fd: local?.descriptor ?? -1, events: Int16(POLLIN), revents: 0))
+        for socket in queueSockets {
+          waits.append(pollfd(fd: socket.descriptor, events: Int16(POLLIN), revents: 0))
+        }
         // The kernel reads and writes the array's elements.
         _ = unsafe poll(&waits, nfds_t(waits.count), WorkerLoop.longestSleepMilliseconds)
         if waits[0].revents != 0 { mailbox.quieten() }
@@ -93,6 +105,22 @@
 
     private static func isBroken(_ wait: pollfd) -> Bool {
       Int32(wait.revents) & (POLLERR | POLLHUP | POLLNVAL) != 0
+    }
+
+    /// What a kernel that routes itself has handed over.
+    /// - Returns: whether there was anything.
+    private mutating func processQueues() -> Bool {
+      var hasCome = false
+      for place in queueSockets.indices {
+        guard let packets = queue?.process(place, &firewall, &observer, at: clock.now) else {
+          continue
+        }
+        if packets > 0 { hasCome = true }
+        for packet in 0..<packets {
+          if let outcome = queue?.outcomes[packet] { count(outcome) }
+        }
+      }
+      return hasCome
     }
 
     /// Lets what has come through the firewall.
@@ -136,6 +164,10 @@
 
     /// What is to be done when no packets come: time passes.
     private mutating func rest(_ now: Int64) {
+      if queue != nil {
+        queue?.advance(&firewall, &observer, to: now)
+        return
+      }
       // A call sweeps a few hundred connections at most; many calls keep up with a large table.
       for _ in 0..<64 { firewall.advance(to: now, to: &sink, observer: &observer) }
     }
@@ -208,6 +240,8 @@
       all.overflowed += toLocal.overflowed
       all.ports = ports.map { ($0.name, $0.statistics) }
       if let local { all.ports.append((local.name, local.statistics)) }
+      all.ports += queueSockets.map { ("nfqueue:\($0.number)", $0.statistics) }
+      if let raw { all.ports.append(("raw socket", raw.statistics)) }
       return all
     }
 
@@ -222,6 +256,7 @@
     mutating func hostChanged(to host: HostConfiguration) -> Bool {
       guard firewall.hostChanged(to: host, at: clock.now) else { return false }
       for port in ports { port.hostChanged(host) }
+      queue?.hostChanged(host)
       return true
     }
 
