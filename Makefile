@@ -29,7 +29,7 @@ sources = Sources Tests Fuzz Benchmarks Package.swift
 SANITIZERS ?= fuzzer
 fuzzing = $(SWIFT) build -c release --scratch-path .build/fuzzing --sanitize fuzzer \
 	-Xswiftc -sanitize=$(SANITIZERS) -Xswiftc -parse-as-library -Xswiftc -DLIBFUZZER
-fuzz_targets = frames capture ruleset timeouts control
+fuzz_targets = frames capture ruleset timeouts control neighbours
 
 .PHONY: help run build test lint format conformance fuzz fuzz-frames bench bench-parts bench-brief plot install uninstall clean
 help:

@@ -201,7 +201,7 @@ let package = Package(
       name: "FuzzTargets",
       dependencies: [
         "PacketForge", "Wire", "Conntrack", "NAT", "Ruleset", "Firewall", "HostSnapshot",
-        "Capture", "Replay", "TableControl", "ConntrackFormat",
+        "Capture", "Replay", "TableControl", "ConntrackFormat", "Gateway",
       ],
       path: "Fuzz/Targets", swiftSettings: strict),
     .executableTarget(

@@ -7,8 +7,8 @@
   import Wire
 
   /// What is left to be done to a packet.
-  struct OffloadHeader {
-    static let length = 10
+  package struct OffloadHeader {
+    package static let length = 10
     /// VIRTIO_NET_HDR_GSO_UDP_L4, which older headers lack.
     private static let udpSegments: UInt8 = 5
 
@@ -25,7 +25,7 @@
     init() {}
 
     /// Reads the header at `offset`; its words are in this machine's order.
-    init(_ bytes: RawSpan, at offset: Int) {
+    package init(_ bytes: RawSpan, at offset: Int) {
       let flags = bytes.uint8(at: offset)
       needsChecksum = flags & UInt8(VIRTIO_NET_HDR_F_NEEDS_CSUM) != 0
       segmentation = bytes.uint8(at: offset + 1) & ~UInt8(VIRTIO_NET_HDR_GSO_ECN)
@@ -38,7 +38,7 @@
     /// holds the pseudo header's sum, as Linux leaves it there for a card to find, and is wrong as it is.
     ///
     /// One corrupted packet in 65,536 looks like that too.
-    init(unfinished frame: RawSpan) {
+    package init(unfinished frame: RawSpan) {
       let base = Ethernet.headerLength
       guard frame.byteCount > base else { return }
       let packet = frame.slice(base..<frame.byteCount)

@@ -25,11 +25,13 @@
   }
 
   /// A packet that does not go into a burst, being too long or still to be cut into segments.
-  struct LongPacket: ~Copyable {
-    var buffer = PacketBuffer()
-    var arrival: Arrival?
+  package struct LongPacket: ~Copyable {
+    package var buffer = PacketBuffer()
+    package var arrival: Arrival?
     /// Payload bytes of each segment; 0: it is one packet.
-    var segmentSize: UInt16 = 0
+    package var segmentSize: UInt16 = 0
+
+    package init() {}
 
     mutating func take(_ packet: RawSpan, _ arrival: Arrival, _ header: OffloadHeader) {
       guard buffer.assign(packet) else { return }

@@ -8,17 +8,22 @@
   import Wire
 
   /// What a port says of a frame besides its bytes.
-  struct FrameNote {
+  package struct FrameNote {
     var offload = OffloadHeader()
     var packetType: PacketType
+
+    package init(offload: OffloadHeader, packetType: PacketType) {
+      self.offload = offload
+      self.packetType = packetType
+    }
   }
 
   /// The router's part of a port on an Ethernet interface. Used by one worker at a time.
-  struct RouterLink: ~Copyable {
+  package struct RouterLink: ~Copyable {
     let interface: InterfaceID
     /// The interface's own address.
-    var mac: UInt64 = 0
-    var counts = PortStatistics()
+    package var mac: UInt64 = 0
+    package var counts = PortStatistics()
     private var neighbours = NeighbourTable()
     /// Addresses of this port, which it answers for.
     private var addresses: [InterfaceAddress] = []
@@ -43,10 +48,10 @@
     /// How long an address is used without asking the table: so seldom ages are looked at.
     private static let recentTime: Int64 = 1_000_000_000
 
-    init(_ interface: InterfaceID) { self.interface = interface }
+    package init(_ interface: InterfaceID) { self.interface = interface }
 
     /// The host's addresses and routes are these from now on.
-    mutating func hostChanged(_ host: HostConfiguration) {
+    package mutating func hostChanged(_ host: HostConfiguration) {
       let place = Int(interface.rawValue)
       addresses = host.interfaces.indices.contains(place) ? host.interfaces[place].addresses : []
       routing = host.routing
@@ -55,13 +60,13 @@
     }
 
     /// The link has gone: who is on it is not known any more.
-    mutating func linkChanged() { neighbours.removeAll() }
+    package mutating func linkChanged() { neighbours.removeAll() }
 
     // MARK: Receiving
 
     /// Takes one frame.
     /// - Parameter revived: packets that waited for an address that the frame tells.
-    mutating func take(
+    package mutating func take(
       _ frame: RawSpan, _ note: FrameNote, into burst: inout PacketBurst,
       _ long: inout LongPacket, revived: inout TransmitQueue, at time: Int64
     ) {
@@ -146,7 +151,7 @@
     }
 
     /// Asks again, gives up: every now and then.
-    mutating func tick(at time: Int64) {
+    package mutating func tick(at time: Int64) {
       neighbours.tick(at: time)
       ask()
     }
@@ -170,14 +175,14 @@
     }
 
     /// Questions and answers about neighbours, whole frames, that are to be sent now.
-    mutating func takeFrames() -> [[UInt8]] {
+    package mutating func takeFrames() -> [[UInt8]] {
       if frames.isEmpty { return [] }
       defer { frames.removeAll() }
       return frames
     }
 
     /// Packets whose next hop did not answer, for their senders to be told.
-    mutating func takeUnreachable() -> [WaitingPacket] {
+    package mutating func takeUnreachable() -> [WaitingPacket] {
       let packets = neighbours.takeUnreachable()
       counts.unreachableNextHops += UInt64(packets.count)
       return packets
@@ -188,7 +193,7 @@
     /// Writes the Ethernet headers of a queue's packets before them, and before those the offload headers.
     /// - Returns: how many have a next hop that is known; `place` says where they are. The others are
     ///   taken care of.
-    mutating func address(_ queue: borrowing TransmitQueue, at time: Int64) -> Int {
+    package mutating func address(_ queue: borrowing TransmitQueue, at time: Int64) -> Int {
       var ready = 0
       for index in 0..<queue.count {
         let entry = queue.entry(index)
@@ -213,7 +218,7 @@
     /// Where in the queue's memory the offload header of a packet begins whose next hop is known, and how
     /// long it, the Ethernet header and the packet are together.
     @inline(__always)
-    func place(_ index: Int) -> (start: Int, length: Int) {
+    package func place(_ index: Int) -> (start: Int, length: Int) {
       (Int(starts[index]), Int(lengths[index]))
     }
 
