@@ -14,7 +14,8 @@ PACKETS ?= 1000000
 
 build_packages = libpcap-dev zlib1g-dev libnetfilter-conntrack-dev libmnl-dev
 test_packages = $(build_packages) iproute2 iptables nftables conntrack ethtool procps \
-	curl nginx-light bind9-dnsutils dnsmasq-base iperf3 iputils-ping traceroute nmap netcat-openbsd
+	curl nginx-light bind9-dnsutils dnsmasq-base iperf3 iputils-ping traceroute nmap netcat-openbsd \
+	mtr-tiny openssh-server openssh-client python3-minimal
 
 # Across modules the optimizer gains a replay an eighth (measured with `make bench`).
 release = $(SWIFT) build -c release -Xswiftc -cross-module-optimization

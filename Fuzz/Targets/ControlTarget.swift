@@ -63,7 +63,11 @@ extension FuzzTarget {
       return UInt64(text.count)
     case .expectations, .expectationEvent: _ = try reader.expectation()
     case .getExpectation, .createExpectation, .deleteExpectation:
-      _ = try reader.expectationRequest()
+      let request = try reader.expectationRequest()
+      var again = ByteWriter()
+      again.put(request)
+      var second = ByteReader(again.bytes[...])
+      if try second.expectationRequest() != request { fatalError("another request") }
     case .iptables:
       let request = try reader.iptablesRequest()
       var again = ByteWriter()

@@ -28,11 +28,7 @@ public struct ConntrackArgumentError: Error, Hashable, CustomStringConvertible {
   public static let exitStatus: Int32 = 2
 }
 
-/// Values of options, one function a kind of value.
-///
-/// Where conntrack 1.4.7 takes a number that is none or too large and uses something else in silence
-/// (`--sport http` is port 0, `-m x` is mark 0, `-w 70000` is zone 4464), these refuse it, in the
-/// manner of its other messages.
+/// Values of options, one function a kind of value, each taken as conntrack 1.4.7 takes it.
 public enum ConntrackArgument {
   /// `-f`: `ipv4` or `ipv6`.
   public static func family(_ text: String) throws(ConntrackArgumentError) -> AddressFamily {
@@ -48,7 +44,8 @@ public enum ConntrackArgument {
     let lowercased = text.lowercased()
     if let known = knownProtocols.first(where: { $0.name == lowercased }) { return known.number }
     if let number = otherProtocolNumbers[text] { return number }
-    guard let number = unsigned(text, as: UInt8.self) else {
+    let (value, rest, hasDigits) = leadingNumber(text, base: 0)
+    guard hasDigits, rest.isEmpty, let number = UInt8(exactly: value) else {
       throw .init("`\(text)' unsupported protocol")
     }
     return number
@@ -107,50 +104,32 @@ public enum ConntrackArgument {
     let (address, family) = try address(String(host))
     guard let portText else { return NATPattern(address: address, family: family) }
     if portText.isEmpty { throw .init("No port specified after `:'") }
-    return NATPattern(address: address, port: try port(String(portText)), family: family)
+    return NATPattern(address: address, port: try natPort(String(portText)), family: family)
   }
 
-  /// `--sport` and its like: a number up to 65535.
-  public static func port(_ text: String) throws(ConntrackArgumentError) -> UInt16 {
+  /// The port behind a colon in `-n` and its like: a number up to 65535.
+  private static func natPort(_ text: String) throws(ConntrackArgumentError) -> UInt16 {
     guard isDigits(text), let port = UInt16(text) else { throw .init("Invalid port `\(text)'") }
     return port
   }
 
-  /// `--srckey` and its like: a GRE key of 16 bits, decimal or with `0x`.
-  public static func key(_ text: String) throws(ConntrackArgumentError) -> UInt16 {
-    guard let key = unsigned(text, as: UInt16.self) else { throw .init("Invalid key `\(text)'") }
-    return key
+  /// `--sport` and its like, `--icmp-type`, `--icmp-code`, `--icmp-id`: a decimal number, as far as `text`
+  /// is one, and of it as many bits as there is room for: 1.4.7 refuses none.
+  public static func decimal<Number: FixedWidthInteger>(_ text: String, as: Number.Type) -> Number {
+    Number(truncatingIfNeeded: leadingNumber(text, base: 10).value)
   }
 
-  /// `--icmp-type`, `--icmp-code`: a number up to 255. `--icmp-id`: up to 65535.
-  public static func icmp<Number: FixedWidthInteger>(_ text: String, as: Number.Type)
-    throws(ConntrackArgumentError) -> Number
-  {
-    guard isDigits(text), let number = Number(text) else { throw .init("Bad parameter `\(text)'") }
-    return number
+  /// `-w`, `--orig-zone`, `--reply-zone`, `--srckey` and its like, `-i`, `-b`, `--orig-vtag`: the same, but
+  /// hexadecimal with `0x` and octal with `0`.
+  public static func number<Number: FixedWidthInteger>(_ text: String, as: Number.Type) -> Number {
+    Number(truncatingIfNeeded: leadingNumber(text, base: 0).value)
   }
 
-  /// `-m`: `MARK` or `MARK/MASK`, decimal, hexadecimal with `0x`, octal with `0`.
-  public static func mark(_ text: String) throws(ConntrackArgumentError)
-    -> (mark: UInt32, mask: UInt32)
-  {
-    let parts = text.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
-    guard let mark = unsigned(String(parts[0]), as: UInt32.self) else {
-      throw .init("Bad parameter `\(text)'")
-    }
-    guard parts.count == 2 else { return (mark, .max) }
-    guard let mask = unsigned(String(parts[1]), as: UInt32.self) else {
-      throw .init("Bad parameter `\(text)'")
-    }
-    return (mark, mask)
-  }
-
-  /// `-w`, `--orig-zone`, `--reply-zone`: a number up to 65535, decimal, `0x` or octal with `0`.
-  public static func zone(_ text: String) throws(ConntrackArgumentError) -> UInt16 {
-    guard let zone = unsigned(text, as: UInt16.self) else {
-      throw .init("Bad parameter `\(text)'")
-    }
-    return zone
+  /// `-m`: `MARK` or `MARK/MASK`, each as `number`. A mask counts right behind the mark's last digit only.
+  public static func mark(_ text: String) -> (mark: UInt32, mask: UInt32) {
+    let (mark, rest, _) = leadingNumber(text, base: 0)
+    guard rest.hasPrefix("/") else { return (UInt32(truncatingIfNeeded: mark), .max) }
+    return (UInt32(truncatingIfNeeded: mark), number(String(rest.dropFirst()), as: UInt32.self))
   }
 
   /// `-u`: words in any case, comma-separated, each as short as one likes; the first that begins so
@@ -193,24 +172,6 @@ public enum ConntrackArgument {
     }
   }
 
-  /// `-t`: seconds; more than 32 bits hold count as the most they do.
-  public static func seconds(_ text: String) throws(ConntrackArgumentError) -> UInt32 {
-    guard let seconds = unsigned(text, as: UInt64.self) else {
-      throw .init("Bad parameter `\(text)'")
-    }
-    return UInt32(clamping: seconds)
-  }
-
-  /// `-i`, `-b`, `--orig-vtag`: a number, decimal, `0x` or octal with `0`.
-  public static func number<Number: FixedWidthInteger>(_ text: String, as: Number.Type)
-    throws(ConntrackArgumentError) -> Number
-  {
-    guard let number = unsigned(text, as: Number.self) else {
-      throw .init("Bad parameter `\(text)'")
-    }
-    return number
-  }
-
   /// `-l`: a label's name.
   public static func label(_ text: String, names: LabelNames) throws(ConntrackArgumentError)
     -> UInt8
@@ -219,18 +180,54 @@ public enum ConntrackArgument {
     return bit
   }
 
-  /// An unsigned number as strtoul(3) with base 0 reads it, all of it.
-  private static func unsigned<Number: FixedWidthInteger>(_ text: String, as: Number.Type)
-    -> Number?
-  {
-    let lowercased = text.lowercased()
-    let (digits, radix) =
-      lowercased.hasPrefix("0x")
-      ? (lowercased.dropFirst(2), 16)
-      : lowercased.hasPrefix("0") && lowercased.count > 1
-        ? (lowercased.dropFirst(), 8) : (lowercased[...], 10)
-    guard let first = digits.first, first != "+", first != "-" else { return nil }
-    return Number(digits, radix: radix)
+  /// The number `text` begins with, as strtoul(3) has it: after white space and a sign, up to the first
+  /// character that is no digit; 0 without one, and the most 64 bits hold beyond them.
+  /// - Parameter base: 10, or 0 for `0x` and `0` to say another.
+  /// - Returns: the number, what comes behind it, and whether there was a digit at all.
+  private static func leadingNumber(
+    _ text: String, base: UInt64
+  ) -> (value: UInt64, rest: Substring, hasDigits: Bool) {
+    var rest = text.utf8.drop { $0 == UInt8(ascii: " ") || (9...13).contains($0) }
+    var isNegative = false
+    if let sign = rest.first, sign == UInt8(ascii: "-") || sign == UInt8(ascii: "+") {
+      isNegative = sign == UInt8(ascii: "-")
+      rest = rest.dropFirst()
+    }
+    var base = base
+    if base == 0 {
+      base = 10
+      if rest.first == UInt8(ascii: "0") {
+        base = 8
+        let second = rest.dropFirst().first.map { $0 | 0x20 }
+        let third = rest.dropFirst(2).first.flatMap(digit)
+        if second == UInt8(ascii: "x"), third != nil {
+          base = 16
+          rest = rest.dropFirst(2)
+        }
+      }
+    }
+    let digits = rest
+    var number: UInt64 = 0
+    var isTooLarge = false
+    while let value = rest.first.flatMap(digit), value < base {
+      let (product, overflows) = number.multipliedReportingOverflow(by: base)
+      let (sum, stillOverflows) = product.addingReportingOverflow(value)
+      isTooLarge = isTooLarge || overflows || stillOverflows
+      number = sum
+      rest = rest.dropFirst()
+    }
+    if isTooLarge { number = .max } else if isNegative { number = 0 &- number }
+    let hasDigits = rest.startIndex > digits.startIndex
+    return (number, hasDigits ? Substring(rest) : text[...], hasDigits)
+  }
+
+  private static func digit(_ byte: UInt8) -> UInt64? {
+    switch byte {
+    case UInt8(ascii: "0")...UInt8(ascii: "9"): UInt64(byte - UInt8(ascii: "0"))
+    case UInt8(ascii: "a")...UInt8(ascii: "f"): UInt64(byte - UInt8(ascii: "a") + 10)
+    case UInt8(ascii: "A")...UInt8(ascii: "F"): UInt64(byte - UInt8(ascii: "A") + 10)
+    default: nil
+    }
   }
 
   private static func isDigits(_ text: String) -> Bool {

@@ -184,12 +184,12 @@ private struct FilterArgumentReader {
       filter.status = status
       filter.unreplied = unreplied
     case "--mark":
-      let (mark, mask) = try ConntrackArgument.mark(value)
+      let (mark, mask) = ConntrackArgument.mark(value)
       filter.mark = mark
       filter.markMask = mask
-    case "--zone": filter.zone = try ConntrackArgument.zone(value)
-    case "--orig-zone": filter.originalZone = try ConntrackArgument.zone(value)
-    case "--reply-zone": filter.replyZone = try ConntrackArgument.zone(value)
+    case "--zone": filter.zone = ConntrackArgument.number(value, as: UInt16.self)
+    case "--orig-zone": filter.originalZone = ConntrackArgument.number(value, as: UInt16.self)
+    case "--reply-zone": filter.replyZone = ConntrackArgument.number(value, as: UInt16.self)
     case "--label":
       var labels = filter.labels ?? ConnectionLabels()
       for name in value.split(separator: ",", omittingEmptySubsequences: false) {
@@ -232,15 +232,15 @@ private struct FilterArgumentReader {
     if name == "--state" {
       filter.state = try ConntrackArgument.state(value, protocolNumber: number)
     } else if let place = portPlace(name, "port") {
-      filter[keyPath: place] = try ConntrackArgument.port(value)
+      filter[keyPath: place] = ConntrackArgument.decimal(value, as: UInt16.self)
     } else if let place = portPlace(name, "key") {
-      filter[keyPath: place] = try ConntrackArgument.key(value)
+      filter[keyPath: place] = ConntrackArgument.number(value, as: UInt16.self)
     } else if name.hasSuffix("-type") {
-      filter.icmpType = try ConntrackArgument.icmp(value, as: UInt8.self)
+      filter.icmpType = ConntrackArgument.decimal(value, as: UInt8.self)
     } else if name.hasSuffix("-code") {
-      filter.icmpCode = try ConntrackArgument.icmp(value, as: UInt8.self)
+      filter.icmpCode = ConntrackArgument.decimal(value, as: UInt8.self)
     } else {
-      filter.icmpID = try ConntrackArgument.icmp(value, as: UInt16.self)
+      filter.icmpID = ConntrackArgument.decimal(value, as: UInt16.self)
     }
   }
 

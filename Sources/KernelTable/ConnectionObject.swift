@@ -8,20 +8,23 @@ import TableControl
 import Wire
 
 @safe final class ConnectionObject {
-  // The library's own object, freed in deinit.
+  // The library's own object, freed in deinit where it is this one's.
   let pointer: OpaquePointer
+  private let isOwn: Bool
 
   init() throws {
     guard let pointer = unsafe nfct_new() else { throw TableError.outOfMemory }
     unsafe self.pointer = unsafe pointer
+    isOwn = true
   }
 
-  /// Takes over an object of the library's.
-  init(taking pointer: OpaquePointer) {
+  /// Looks at an object of the library's that outlives this one.
+  init(borrowing pointer: OpaquePointer) {
     unsafe self.pointer = unsafe pointer
+    isOwn = false
   }
 
-  deinit { unsafe nfct_destroy(pointer) }
+  deinit { if isOwn { unsafe nfct_destroy(pointer) } }
 
   // MARK: Attributes
 

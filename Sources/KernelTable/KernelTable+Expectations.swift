@@ -37,9 +37,11 @@ import Wire
     guard unsafe nfexp_attr_is_set(pointer, attribute) > 0,
       let bytes = unsafe nfexp_get_attr(pointer, attribute)
     else { return nil }
-    // It is the expectation's own connection object, copied before it is kept.
-    guard let clone = unsafe nfct_clone(OpaquePointer(bytes)) else { return nil }
-    return unsafe ConnectionObject(taking: clone).tuple(.original)
+    // It is the expectation's own connection object, which lives as long as this. Not whole: `nfct_clone` of
+    // one with a helper's name reads where there is nothing.
+    return withExtendedLifetime(self) {
+      unsafe ConnectionObject(borrowing: OpaquePointer(bytes)).tuple(.original)
+    }
   }
 
   var expectation: Expectation? {

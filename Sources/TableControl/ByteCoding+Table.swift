@@ -141,6 +141,9 @@ extension ByteWriter {
   public mutating func put(_ request: ExpectationRequest) {
     put(UInt8(truncatingIfNeeded: request.family.rawValue))
     put(request.expected)
+    put(request.mask)
+    put(request.master)
+    put(request.timeoutSeconds)
   }
 
   public mutating func put(_ request: FollowRequest) {
@@ -325,6 +328,9 @@ extension ByteReader {
   public mutating func expectationRequest() throws(DecodingFailure) -> ExpectationRequest {
     var request = ExpectationRequest(family: try family())
     request.expected = try tupleRequest()
+    request.mask = try tupleRequest()
+    request.master = try tupleRequest()
+    request.timeoutSeconds = try optionalNumber()
     return request
   }
 

@@ -62,9 +62,12 @@ public struct TupleRequest: Hashable, Sendable {
     guard let protocolNumber else { return nil }
     let needsPorts = [1, 6, 17, 47, 58, 132, 136].contains(protocolNumber)
     if needsPorts && (sourcePort == nil || destinationPort == nil) { return nil }
+    // Of other protocols, DCCP among them, nothing but the addresses counts.
     return Tuple(
-      source: source ?? .any, destination: destination ?? .any, sourcePort: sourcePort ?? 0,
-      destinationPort: destinationPort ?? 0, protocolNumber: protocolNumber, family: family)
+      source: source ?? .any, destination: destination ?? .any,
+      sourcePort: needsPorts ? sourcePort ?? 0 : 0,
+      destinationPort: needsPorts ? destinationPort ?? 0 : 0, protocolNumber: protocolNumber,
+      family: family)
   }
 }
 

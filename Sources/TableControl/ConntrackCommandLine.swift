@@ -71,18 +71,17 @@ public struct ConntrackCommandLine: Sendable {
   private mutating func take(_ read: ReadOption) throws {
     let value = read.value ?? ""
     switch read.option {
-    case .timeout: changes.timeoutSeconds = try ConntrackArgument.seconds(value)
+    case .timeout: changes.timeoutSeconds = ConntrackArgument.decimal(value, as: UInt32.self)
     case .zero: zeroesCounters = true
-    case .id: id = try ConntrackArgument.number(value, as: UInt32.self)
-    case .secmark: _ = try ConntrackArgument.number(value, as: UInt32.self)
-    case .bufferSize: bufferBytes = Int(try ConntrackArgument.number(value, as: UInt32.self))
+    case .id: id = ConntrackArgument.number(value, as: UInt32.self)
+    case .bufferSize: bufferBytes = Int(ConntrackArgument.number(value, as: UInt32.self))
     case .eventMask: try takeEventMask(value)
     case .output: try takeOutput(value)
     case .labelAdd: changes.addedLabels = try labels(value)
     case .labelDelete:
       changes.deletedLabels = try read.value.map { try labels($0) } ?? .all
-    case .originalTag: changes.originalTag = try ConntrackArgument.number(value, as: UInt32.self)
-    case .replyTag: changes.replyTag = try ConntrackArgument.number(value, as: UInt32.self)
+    case .originalTag: changes.originalTag = ConntrackArgument.number(value, as: UInt32.self)
+    case .replyTag: changes.replyTag = ConntrackArgument.number(value, as: UInt32.self)
     case .role:
       guard ["client", "server"].contains(value) else {
         throw ConntrackArgumentError("Bad parameter `\(value)'")

@@ -3,7 +3,7 @@
 /// A frame: four bytes of length (kind and body), one of kind, the body.
 public struct ControlFrame: Hashable, Sendable {
   /// The version both ends must speak.
-  public static let version: UInt16 = 2
+  public static let version: UInt16 = 3
   /// What a client begins with, before the version.
   public static let greeting: [UInt8] = Array("WEIR".utf8)
   /// The longest body a gateway takes, bytes: room for a ruleset of tens of thousands of rules.

@@ -157,11 +157,14 @@ extension ConntrackCommandLine {
       case .tupleDestination: request.expected.destination = try address(value)
       case .maskSource: request.mask.source = try address(value)
       case .maskDestination: request.mask.destination = try address(value)
-      case .tuplePortSource: request.expected.sourcePort = try ConntrackArgument.port(value)
+      case .tuplePortSource:
+        request.expected.sourcePort = ConntrackArgument.decimal(value, as: UInt16.self)
       case .tuplePortDestination:
-        request.expected.destinationPort = try ConntrackArgument.port(value)
-      case .maskPortSource: request.mask.sourcePort = try ConntrackArgument.port(value)
-      case .maskPortDestination: request.mask.destinationPort = try ConntrackArgument.port(value)
+        request.expected.destinationPort = ConntrackArgument.decimal(value, as: UInt16.self)
+      case .maskPortSource:
+        request.mask.sourcePort = ConntrackArgument.decimal(value, as: UInt16.self)
+      case .maskPortDestination:
+        request.mask.destinationPort = ConntrackArgument.decimal(value, as: UInt16.self)
       default: break
       }
     }

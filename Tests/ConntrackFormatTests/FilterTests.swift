@@ -72,15 +72,26 @@ private struct Recording {
     #expect(try count("-p", "tcp", "-n") == 5)
   }
 
+  /// Each as conntrack 1.4.7 was seen to take it.
+  @Test(
+    arguments: [
+      ("0x10", 0, 16), ("010", 10, 8), ("10x", 10, 10), ("10-s", 10, 10), ("x", 0, 0), ("", 0, 0),
+      ("-1", 65535, 0xffff_ffff), ("70000", 4464, 70000), ("99999999999", 59391, 1_215_752_191),
+      ("99999999999999999999999", 65535, 0xffff_ffff), (" 5", 5, 5), ("+5", 5, 5), ("0x", 0, 0),
+      ("08", 8, 0), ("4294967297", 1, 1), ("-70000", 61072, 4_294_897_296),
+    ] as [(String, UInt16, UInt32)])
+  func oddNumbers(text: String, decimal: UInt16, number: UInt32) {
+    #expect(ConntrackArgument.decimal(text, as: UInt16.self) == decimal)
+    #expect(ConntrackArgument.decimal(text, as: UInt8.self) == UInt8(truncatingIfNeeded: decimal))
+    #expect(ConntrackArgument.number(text, as: UInt32.self) == number)
+    #expect(ConntrackArgument.mark("7/\(text)") == (7, number))
+    #expect(ConntrackArgument.mark(text) == (number, .max))
+  }
+
   @Test(arguments: [
-    (["-p", "tcp", "--sport", "http"], "Invalid port `http'"),
-    (["-p", "tcp", "--dport", "65536"], "Invalid port `65536'"),
-    (["-p", "icmp", "--icmp-type", "256"], "Bad parameter `256'"),
-    (["-m", "x"], "Bad parameter `x'"),
-    (["-m", "1/x"], "Bad parameter `1/x'"),
-    (["-m", "0x100000000"], "Bad parameter `0x100000000'"),
-    (["-w", "70000"], "Bad parameter `70000'"),
-    (["-w", "-1"], "Bad parameter `-1'"),
+    (["-n", "192.0.2.1:http"], "Invalid port `http'"),
+    (["-n", "192.0.2.1:65536"], "Invalid port `65536'"),
+    (["-n", "192.0.2.1:-1"], "Invalid port `-1'"),
     (["-u", ""], "Bad parameter `'"),
     (["-u", "ASSURED,"], "Bad parameter `'"),
     (["-n", "-g", "-j"], "cannot specify `--src-nat' or `--dst-nat' with `--any-nat'"),

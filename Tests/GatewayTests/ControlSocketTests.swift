@@ -69,6 +69,15 @@
       }
     }
 
+    /// On a thread of its own: who waits for events must not keep the thread that brings them.
+    private static func onThread<Result: Sendable>(
+      _ body: @escaping @Sendable () throws -> Result
+    ) async throws -> Result {
+      try await withCheckedThrowingContinuation { waiter in
+        Thread.detachNewThread { waiter.resume(with: Swift.Result { try body() }) }
+      }
+    }
+
     private let udp = "-s 10.0.0.1 -d 10.0.0.2 -p udp --dport 53"
 
     @Test func commandsActOnTheRunningTable() async throws {
@@ -111,8 +120,8 @@
 
     @Test func followersHearWhoAsked() async throws {
       let bench = try Bench()
-      let table = try GatewayTable(bench.path)
-      let heard = Task.detached {
+      let (kinds, requesters) = try await Self.onThread {
+        let table = try GatewayTable(bench.path)
         var kinds: [ConnectionEventKind] = []
         var requesters: Set<UInt32> = []
         try table.follow(FollowRequest(kinds: [.new, .update, .destroy])) { event in
@@ -127,7 +136,6 @@
         }
         return (kinds, requesters)
       }
-      let (kinds, requesters) = try await heard.value
       #expect(kinds == [.new, .update, .destroy])
       #expect(requesters == [UInt32(ProcessInfo.processInfo.processIdentifier)])
       await bench.close()
@@ -135,26 +143,29 @@
 
     @Test func whoIsSlowLosesAndIsTold() async throws {
       let bench = try Bench(capacity: 200_000)
-      let table = try GatewayTable(bench.path)
-      var told: (events: Int, lost: UInt64) = (0, 0)
-      try table.follow(FollowRequest(kinds: [.new], bufferBytes: 4096)) { event in
-        switch event {
-        case .began:
-          // Nobody reads meanwhile: what the socket itself holds is the kernel's affair.
-          for base in 0..<20 {
-            _ = try bench.worker.ask { firewall in
-              for number in 0..<5000 {
-                let source = UInt32(base * 5000 + number)
-                ControlSocketTests.insert(source, into: &firewall)
+      let told = try await Self.onThread {
+        let table = try GatewayTable(bench.path)
+        var told: (events: Int, lost: UInt64) = (0, 0)
+        try table.follow(FollowRequest(kinds: [.new], bufferBytes: 4096)) { event in
+          switch event {
+          case .began:
+            // Nobody reads meanwhile: what the socket itself holds is the kernel's affair.
+            for base in 0..<20 {
+              _ = try bench.worker.ask { firewall in
+                for number in 0..<5000 {
+                  let source = UInt32(base * 5000 + number)
+                  ControlSocketTests.insert(source, into: &firewall)
+                }
               }
+              usleep(20_000)
             }
-            usleep(20_000)
+          case .connection: told.events += 1
+          case .lost(let count): told.lost += count ?? 0
+          case .expectation: break
           }
-        case .connection: told.events += 1
-        case .lost(let count): told.lost += count ?? 0
-        case .expectation: break
+          return told.lost == 0
         }
-        return told.lost == 0
+        return told
       }
       #expect(told.events > 0 && told.lost > 0)
       #expect(told.events < 100_000)

@@ -13,12 +13,12 @@ struct IptablesTranscriptTests {
     var status: Int32 = 0
   }
 
-  @Test(arguments: ["iptables.v4", "iptables.v6"])
+  @Test(arguments: ["iptables.v4", "iptables.v6", "verbose.v4", "verbose.v6"])
   func answersAsTheRealOnes(_ name: String) throws {
     let url = URL(filePath: #filePath).deletingLastPathComponent()
       .appending(path: "Recorded/\(name).transcript")
     let runs = IptablesTranscriptTests.read(try String(contentsOf: url, encoding: .utf8))
-    #expect(runs.count > 100)
+    #expect(runs.count > (name.hasPrefix("verbose") ? 6 : 100))
     var ruleset = Ruleset()
     for run in runs {
       let program = try #require(IptablesProgram(run.words[0]))

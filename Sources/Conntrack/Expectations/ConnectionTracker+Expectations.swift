@@ -36,6 +36,27 @@ extension ConnectionTracker {
     return nil
   }
 
+  /// Files an expectation that a command asks for (`conntrack -I expect`), of the helper that watches the
+  /// master, with that helper's time: what ctnetlink refuses, in its order.
+  /// - Parameter master: a tuple of the connection that is to expect it, in either direction.
+  public mutating func expect(
+    _ tuple: Tuple, sourceMask: IPAddress, sourcePortMask: UInt16, master: Tuple,
+    zone: TrackingZone
+  ) -> CommandedExpectationRefusal? {
+    if table.expectation(awaiting: tuple, zone: zone.id) != nil { return .exists }
+    guard let found = findLiving(master, zone: zone) else { return .noMaster }
+    guard table.records[found.record].extensions.contains(.helper) else { return .noHelper }
+    var draft = ExpectationDraft(
+      tuple, helper: table.helpers[found.record].kind, direction: found.direction.opposite)
+    draft.sourceMask = sourceMask
+    draft.sourcePortMask = sourcePortMask
+    switch expect(draft, by: ConnectionNumber(rawValue: UInt32(found.record))) {
+    case .busy: return .busy
+    case .full: return .full
+    case nil: return nil
+    }
+  }
+
   /// Gives up what waited too long.
   @inline(__always)
   mutating func expireExpectations() {

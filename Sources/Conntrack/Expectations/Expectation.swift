@@ -131,3 +131,15 @@ public enum ExpectationRefusal: UInt8, Hashable, Sendable, BitwiseCopyable {
   /// There are as many as there may be (`nf_conntrack_expect_max`, or the helper's own limit).
   case full
 }
+
+/// Why an expectation that a command asked for was not filed.
+public enum CommandedExpectationRefusal: UInt8, Hashable, Sendable, BitwiseCopyable {
+  /// One waits for this tuple.
+  case exists
+  case noMaster
+  /// No helper watches the master.
+  case noHelper
+  /// One waits for some of the same connections.
+  case busy
+  case full
+}

@@ -114,7 +114,9 @@
       }
       guard let original = request.original.tuple(family),
         let reply = request.reply.tuple(family), original.inverted != nil,
-        reply.protocolNumber == original.protocolNumber
+        reply.protocolNumber == original.protocolNumber,
+        original.protocolNumber
+          != (family == .ipv4 ? IPProtocolNumber.icmpv6 : IPProtocolNumber.icmp)
       else { throw TableError.invalid }
       let zone = TrackingZone(id: request.zone ?? 0, direction: request.zoneDirection)
       let change = ConnectionChange(request)
@@ -207,8 +209,34 @@
       return found
     }
 
-    /// Only helpers announce connections here; the kernel refuses so where a connection has none.
-    func createExpectation(_ request: ExpectationRequest) throws { throw TableError.notSupported }
+    /// The time is the helper's, whatever the request says, as in the kernel.
+    func createExpectation(_ request: ExpectationRequest) throws {
+      // The protocol comes with the mask, as in the request that conntrack makes.
+      var expected = request.expected
+      expected.protocolNumber = request.mask.protocolNumber
+      guard let tuple = expected.tuple(request.family), request.timeoutSeconds != nil,
+        let master = request.master.tuple(request.family), let mask = request.mask.source
+      else { throw TableError.invalid }
+      let portMask = request.mask.sourcePort ?? 0
+      var refusal = CommandedExpectationRefusal.noMaster
+      for worker in workers {
+        let answer = try ask(worker) { firewall in
+          firewall.tracker.expect(
+            tuple, sourceMask: mask, sourcePortMask: portMask, master: master,
+            zone: TrackingZone(id: 0, direction: .both))
+        }
+        guard let answer else { return }
+        refusal = answer
+        if answer != .noMaster { break }
+      }
+      switch refusal {
+      case .exists: throw TableError.exists
+      case .noMaster: throw TableError.noSuchEntry
+      case .noHelper: throw TableError.notSupported
+      case .busy: throw TableError.busy
+      case .full: throw TableError(number: 24)
+      }
+    }
 
     func deleteExpectation(_ request: ExpectationRequest) throws {
       guard let tuple = request.expected.tuple(request.family) else { throw TableError.invalid }

@@ -93,17 +93,23 @@ extension Ruleset {
       var reader = RulesetReader(
         self, file: program.name, family: program.family, options: ParseOptions())
       guard let command = try reader.command(arguments) else { return IptablesResult() }
-      if let refusal = refusal(of: command, program) { return refusal }
+      if var refusal = refusal(of: command, program) {
+        if command.isVerbose { refusal.output = verboseText(of: command, program, isRefused: true) }
+        return refusal
+      }
       var result = IptablesResult()
+      if command.isVerbose { result.output = verboseText(of: command, program, isRefused: false) }
       let table = self[program.family][command.table] ?? Table(name: command.table)
       let chain = command.chain?.text
       switch command.action {
       case .list(let form, let number):
-        result.output = table.listText(
-          program.family, chain: chain, number: number, form: form)
+        result.output =
+          table.listText(
+            program.family, chain: chain, number: number, form: form) + result.output
       case .listRules(let form, let number):
-        result.output = table.rulesText(
-          program.family, chain: chain, number: number, form: form)
+        result.output =
+          table.rulesText(
+            program.family, chain: chain, number: number, form: form) + result.output
       case .check: return result
       default: break
       }

@@ -40,6 +40,7 @@ extension Ruleset {
           refusing:
             "\(program.version): chain `\(name)' in table `\(command.table.name)' is incompatible, "
             + "use 'nft' tool.", status: 1)
+      case .delete: return plain(noMatch)
       default: return plain("No chain/target/match by that name")
       }
     }

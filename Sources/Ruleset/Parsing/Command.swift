@@ -39,6 +39,8 @@ struct Command {
   var verb: Word
   /// `-L -Z`: zeroes the counters once they are listed.
   var zeroesAfterListing = false
+  /// `-v`: what is changed is said.
+  var isVerbose = false
 }
 
 /// How `-L` and `-S` print (iptables(8), OTHER OPTIONS).

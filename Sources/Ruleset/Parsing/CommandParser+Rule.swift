@@ -111,6 +111,7 @@ extension CommandParser {
     var command = Command(
       table: table, chain: chain, action: action, counters: counters, verb: word)
     command.zeroesAfterListing = zeroesAfterListing
+    command.isVerbose = form.isVerbose
     return command
   }
 

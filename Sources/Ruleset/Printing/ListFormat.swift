@@ -109,6 +109,38 @@ extension Rule {
   }
 }
 
+extension RuleSpecification {
+  /// What `iptables -v` says of a rule that it adds or takes away.
+  func verboseText(_ family: AddressFamily) -> String {
+    func name(_ condition: InterfaceCondition?) -> String {
+      condition.map { ($0.isInverted ? "!" : "") + $0.pattern } ?? "*"
+    }
+    func end(_ condition: AddressCondition?) -> String {
+      guard let condition else { return family == .ipv4 ? "0.0.0.0/0" : "::/0" }
+      let isHost = condition.prefixLength(family) == family.addressBits
+      return isHost ? condition.address.text(family) : condition.text(family)
+    }
+    func sign(_ isInverted: Bool?) -> String { isInverted == true ? "!" : " " }
+    let fragments =
+      switch isLaterFragment {
+      case true?: "-f"
+      case false?: "!f"
+      case nil: "--"
+      }
+    let number = transport?.number ?? 0
+    var text = "\(target?.listName ?? "") \(sign(transport?.isInverted))"
+    text += (number == 0 ? "all" : ProtocolNames.name(number)) + " opt \(fragments)"
+    text += " in \(name(inInterface)) out \(name(outInterface))"
+    text += " \(sign(source?.isInverted))\(end(source))"
+    text += " \(sign(destination?.isInverted))-> \(end(destination))  "
+    if case .goTo? = target { text += "[goto] " }
+    var rest = ListText(family: family, isNumeric: true)
+    for match in matches { match.body.list(to: &rest) }
+    if case .custom(let target)? = target { target.body.list(to: &rest) }
+    return text + rest.text
+  }
+}
+
 extension ListForm {
   fileprivate var header: String {
     var text = hasLineNumbers ? "num  " : ""

@@ -1,5 +1,5 @@
-// `weir conntrack --kernel` beside the `conntrack` of this machine: the same command lines, one after
-// another, on two namespaces' tables that begin empty; what they print and how they end is compared.
+// `weir conntrack --kernel`, and `weir conntrack` on a gateway, beside the `conntrack` of this machine: the same
+// command lines, one after another, on tables that begin empty; what they print and how they end is compared.
 // Needs root, Linux and conntrack 1.4.7.
 
 import Conformance
@@ -55,6 +55,30 @@ import Testing
     }
   }
 
+  @Test(.enabled(if: obstacle == nil, skipText), arguments: files)
+  func aGatewaySaysTheSame(_ name: String) throws {
+    let weir = try #require(Self.command)
+    let turn = try LaboratoryTurn(alone: false)
+    defer { withExtendedLifetime(turn) {} }
+    let (theirs, ours) = (try Namespace("weirct-c"), try Namespace("weirct-d"))
+    let socket = NSTemporaryDirectory() + "weir-ct-\(UUID().uuidString.prefix(8)).sock"
+    let gateway = try ours.start([weir, "run", "--port", "a=tun:a", "--control", socket])
+    defer {
+      gateway.terminate()
+      gateway.waitUntilExit()
+    }
+    let end = Date().addingTimeInterval(10)
+    while !FileManager.default.fileExists(atPath: socket), Date() < end { usleep(20_000) }
+    let text = try String(contentsOf: Self.folder.appending(path: name), encoding: .utf8)
+    for line in text.split(separator: "\n") where !line.hasPrefix("#") {
+      let load = Self.folder.appending(path: name.replacing(".txt", with: ".load")).path
+      let words = line.replacing("LOAD", with: load).split(separator: " ").map(String.init)
+      let expected = try theirs.run(["/usr/sbin/conntrack"] + words)
+      let answer = try ours.run([weir, "conntrack", "--control", socket] + words)
+      #expect(answer == expected, "\(line)")
+    }
+  }
+
   /// What a command printed, but for what differs from table to table: the order of entries, their ids, and
   /// how long they have lived.
   struct Answer: Equatable {
@@ -90,6 +114,18 @@ import Testing
 
     func run(_ words: [String]) throws -> Answer {
       try Namespace.run(["/usr/sbin/ip", "netns", "exec", name] + words)
+    }
+
+    /// Starts a program that stays.
+    func start(_ words: [String]) throws -> Process {
+      let process = Process()
+      process.executableURL = URL(filePath: "/usr/sbin/ip")
+      process.arguments = ["netns", "exec", name] + words
+      process.standardInput = FileHandle.nullDevice
+      process.standardOutput = FileHandle.nullDevice
+      process.standardError = FileHandle.nullDevice
+      try process.run()
+      return process
     }
 
     private static func run(_ words: [String]) throws -> Answer {
