@@ -281,7 +281,8 @@ private struct SavedRecord {
     }
     if extensions.contains(.template) {
       template = TemplateRecord(
-        timeoutPolicy: reader.half(bytes), events: ConnectionEventMask(rawValue: reader.half(bytes)))
+        timeoutPolicy: reader.half(bytes), events: ConnectionEventMask(rawValue: reader.half(bytes))
+      )
     }
     if extensions.contains(.labels) {
       labels = ConnectionLabels(low: reader.long(bytes), high: reader.long(bytes))
