@@ -12,7 +12,8 @@ COUNT ?= 10000000
 SEED ?= 1
 PACKETS ?= 1000000
 
-build_packages = libpcap-dev zlib1g-dev libnetfilter-conntrack-dev libmnl-dev
+build_packages = libpcap-dev zlib1g-dev libnetfilter-conntrack-dev libmnl-dev \
+	libxdp-dev libbpf-dev
 test_packages = $(build_packages) iproute2 iptables nftables conntrack ethtool procps \
 	curl nginx-light bind9-dnsutils dnsmasq-base iperf3 iputils-ping traceroute nmap netcat-openbsd \
 	mtr-tiny openssh-server openssh-client python3-minimal
@@ -29,7 +30,7 @@ sources = Sources Tests Fuzz Benchmarks Package.swift
 SANITIZERS ?= fuzzer
 fuzzing = $(SWIFT) build -c release --scratch-path .build/fuzzing --sanitize fuzzer \
 	-Xswiftc -sanitize=$(SANITIZERS) -Xswiftc -parse-as-library -Xswiftc -DLIBFUZZER
-fuzz_targets = frames capture ruleset timeouts control
+fuzz_targets = frames capture ruleset timeouts control neighbours
 
 .PHONY: help run build test lint format conformance fuzz fuzz-frames bench bench-parts bench-brief plot install uninstall clean
 help:

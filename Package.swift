@@ -16,6 +16,8 @@ let strict: [SwiftSetting] = [
     .systemLibrary(
       name: "CNetfilterConntrack", pkgConfig: "libnetfilter_conntrack",
       providers: [.apt(["libnetfilter-conntrack-dev", "libmnl-dev"])]),
+    .systemLibrary(
+      name: "CXDP", pkgConfig: "libxdp libbpf", providers: [.apt(["libxdp-dev", "libbpf-dev"])]),
     .target(
       name: "KernelTable",
       dependencies: ["CNetfilterConntrack", "Wire", "Conntrack", "TableControl"],
@@ -91,6 +93,7 @@ let package = Package(
       dependencies: [
         "Wire", "Conntrack", "ConntrackFormat", "TableControl", "NAT", "Ruleset", "Firewall",
         .target(name: "CLinux", condition: .when(platforms: [.linux])),
+        .target(name: "CXDP", condition: .when(platforms: [.linux])),
         .product(name: "Logging", package: "swift-log"),
       ],
       swiftSettings: strict),
@@ -198,7 +201,7 @@ let package = Package(
       name: "FuzzTargets",
       dependencies: [
         "PacketForge", "Wire", "Conntrack", "NAT", "Ruleset", "Firewall", "HostSnapshot",
-        "Capture", "Replay", "TableControl", "ConntrackFormat",
+        "Capture", "Replay", "TableControl", "ConntrackFormat", "Gateway",
       ],
       path: "Fuzz/Targets", swiftSettings: strict),
     .executableTarget(

@@ -289,6 +289,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
   case ruleset
   case control
   case timeouts
+  case neighbours
 
   /// - Returns: a digest of what came out, the same for the same bytes.
   @discardableResult
@@ -299,6 +300,7 @@ public enum FuzzTarget: String, CaseIterable, Sendable {
     case .ruleset: FuzzTarget.runRuleset(bytes)
     case .control: FuzzTarget.runControl(bytes)
     case .timeouts: FuzzTarget.runTimeouts(bytes)
+    case .neighbours: FuzzTarget.runNeighbours(bytes)
     }
   }
 

@@ -19,6 +19,7 @@
 #include <linux/virtio_net.h>
 #include <signal.h>
 #include <stdint.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
@@ -69,18 +70,28 @@ static inline void weir_store_release(uint32_t *word, uint32_t value) {
   __atomic_store_n(word, value, __ATOMIC_RELEASE);
 }
 
-/// Keeps CAP_NET_ADMIN and CAP_NET_RAW, as far as the thread has them, and nothing else; capset(2).
-static inline int weir_keep_network_capabilities(void) {
+/// Keeps CAP_NET_ADMIN, CAP_NET_RAW and, if `memory`, CAP_IPC_LOCK, as far as the thread has them, and nothing
+/// else; capset(2).
+static inline int weir_keep_network_capabilities(int memory) {
   struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
   struct __user_cap_data_struct data[2];
   if (syscall(SYS_capget, &header, data) != 0) return -1;
-  const uint32_t kept = 1u << CAP_NET_ADMIN | 1u << CAP_NET_RAW;
+  const uint32_t kept =
+      1u << CAP_NET_ADMIN | 1u << CAP_NET_RAW | (memory ? 1u << CAP_IPC_LOCK : 0);
   data[0].permitted &= kept;
   data[0].effective = data[0].permitted;
   data[0].inheritable = 0;
   data[1].permitted = data[1].effective = data[1].inheritable = 0;
   if (syscall(SYS_capset, &header, data) != 0) return -1;
   return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+}
+
+/// A descriptor that is readable when one of those added to it is; epoll(7).
+static inline int weir_epoll(void) { return epoll_create1(EPOLL_CLOEXEC); }
+
+static inline int weir_epoll_add(int set, int descriptor) {
+  struct epoll_event event = {.events = EPOLLIN};
+  return epoll_ctl(set, EPOLL_CTL_ADD, descriptor, &event);
 }
 
 /// Who is at the other end of a Unix socket: `struct ucred` of unix(7).

@@ -49,11 +49,12 @@
   public enum Privileges {
     /// Gives up all capabilities but those that opening a port again needs: CAP_NET_ADMIN (a TUN
     /// interface, promiscuity, buffer sizes) and CAP_NET_RAW (packet sockets); capabilities(7). Programs
-    /// started later get none back.
+    /// started later get none back. With `xdp` ports CAP_IPC_LOCK stays too: their memory, 16 MiB a queue, is
+    /// locked, and the limit for others is mostly less.
     ///
     /// Holds for the calling thread and those it starts: to be called before there are others.
-    public static func keepNetworkOnly() throws(SystemError) {
-      guard weir_keep_network_capabilities() == 0 else { throw SystemError("capset") }
+    public static func keepNetworkOnly(hasXDP: Bool = false) throws(SystemError) {
+      guard weir_keep_network_capabilities(hasXDP ? 1 : 0) == 0 else { throw SystemError("capset") }
     }
   }
 

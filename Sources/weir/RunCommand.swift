@@ -16,7 +16,7 @@
 
     @Option(
       help: ArgumentHelp(
-        "A port: NAME is what rules and routes call it, KIND tun or packet; or nfqueue:N-M, alone. May be repeated.",
+        "A port: NAME is what rules and routes call it, KIND tun, packet, xdp or xdp-generic; or nfqueue:N-M, alone. May be repeated.",
         valueName: "NAME=KIND:DEVICE"))
     var port: [String]
 
@@ -87,10 +87,13 @@
       }
     }
 
-    /// Keeps what ports need. To be called before there are other threads.
+    /// Does what needs more privileges than ports do, and keeps only what those need. To be called before there are other threads.
     func giveUpPrivileges() throws {
       do {
-        try Privileges.keepNetworkOnly()
+        // What is no port is said later.
+        let hasXDP = try XDPPrograms.load(
+          for: port.compactMap { try? PortDescription(parsing: $0) })
+        try Privileges.keepNetworkOnly(hasXDP: hasXDP)
       } catch {
         throw Failure(message: "weir: \(error)", status: 1)
       }

@@ -68,9 +68,11 @@
       let kernel = try transcript(.kernel)
       #expect(kernel[0].hasSuffix("hello, world"), "\(kernel)")
       #expect(kernel.contains { $0.hasPrefix("who came: [0] ") && $0.contains("203.0.113.2") })
-      let packet = try transcript(.packet)
-      for (kernel, packet) in zip(kernel, packet) { #expect(packet == kernel) }
-      #expect(packet.count == kernel.count)
+      for kind in [RouterKind.packet, .xdp, .xdpGeneric] {
+        let weir = try transcript(kind)
+        for (kernel, weir) in zip(kernel, weir) { #expect(weir == kernel, "\(kind)") }
+        #expect(weir.count == kernel.count)
+      }
       let nfqueue = try transcript(.nfqueue)
       for (kernel, nfqueue) in zip(kernel, nfqueue) { #expect(nfqueue == kernel) }
       #expect(nfqueue.count == kernel.count)

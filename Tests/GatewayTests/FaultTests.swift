@@ -29,7 +29,7 @@
       lab.client("curl -sS -m 2 http://203.0.113.10/").output == "hello, world"
     }
 
-    @Test(arguments: [RouterKind.packet, .tun])
+    @Test(arguments: [RouterKind.packet, .xdp, .tun])
     func reloadDuringTransfer(_ kind: RouterKind) throws {
       let lab = try Laboratory(kind)
       try lab.serveWeb("s", megabytes: 1)
@@ -56,8 +56,9 @@
 
     /// A connection goes on through a restart and through a kill, though rules let nothing begin in the
     /// middle.
-    @Test func restart() throws {
-      let lab = try Laboratory(.packet)
+    @Test(arguments: [RouterKind.packet, .xdp])
+    func restart(_ kind: RouterKind) throws {
+      let lab = try Laboratory(kind)
       let state = lab.folder + "/state"
       lab.options = ["--state", state, "--set", "net.netfilter.nf_conntrack_tcp_loose=0"]
       lab.stop()
@@ -74,7 +75,9 @@
       #expect(lab.until { (try? Data(contentsOf: URL(fileURLWithPath: state))) != before })
       lab.signal(SIGKILL)
       lab.waitForEnd()
+      #expect(!lab.router("ip link show lan").output.contains("xdp"))
       try lab.start()
+      #expect(lab.router("ip link show lan").output.contains("xdp") == (kind == .xdp))
       #expect(transferred(lab, seconds: 6), "\(lab.log)")
       // Nobody is fooled by a damaged file.
       lab.stop()
@@ -84,8 +87,9 @@
       #expect(fetches(lab))
     }
 
-    @Test func linkDownAndInterfaceGone() throws {
-      let lab = try Laboratory(.packet)
+    @Test(arguments: [RouterKind.packet, .xdp, .xdpGeneric])
+    func linkDownAndInterfaceGone(_ kind: RouterKind) throws {
+      let lab = try Laboratory(kind)
       try lab.serveWeb("s", megabytes: 1)
       #expect(fetches(lab))
       lab.router("ip link set wan down")
@@ -159,6 +163,7 @@
       }
       let cases = [
         ("--port lan=packet:nowhere", "packet:nowhere: No such device"),
+        ("--port lan=xdp:nowhere", "xdp:nowhere: No such device"),
         ("--port lan=tin:x", "expected NAME=KIND:DEVICE"),
         ("--port lan=packet:lan --port lan=packet:wan", "there are two ports `lan`"),
         ("--port lan=packet:lan --address wan=10.0.0.1/8", "there is no port `wan`"),

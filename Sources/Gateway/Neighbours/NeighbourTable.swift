@@ -10,8 +10,8 @@
   }
 
   /// A packet that waits for its next hop's address, or that has waited in vain.
-  struct WaitingPacket {
-    var bytes: [UInt8]
+  package struct WaitingPacket {
+    package var bytes: [UInt8]
     var segmentSize: UInt16
   }
 

@@ -10,6 +10,10 @@
       case tun
       /// Ethernet, as a router.
       case packet
+      /// The same through AF_XDP: in the driver where that can, before the kernel's stack otherwise.
+      case xdp
+      /// Before the kernel's stack in any case.
+      case xdpGeneric = "xdp-generic"
     }
 
     /// What rules and routes call it.
@@ -109,6 +113,12 @@
           .packet(
             try PacketPort(
               description.name, device: description.device, interface: interface)))
+      case .xdp, .xdpGeneric:
+        ports.append(
+          .xdp(
+            try XDPPort(
+              description.name, device: description.device, interface: interface,
+              isGeneric: description.kind == .xdpGeneric, XDPPrograms.program(description))))
       }
     }
   }

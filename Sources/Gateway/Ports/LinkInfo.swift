@@ -35,6 +35,18 @@
         ? request.bytes[18..<24].reduce(0) { $0 << 8 | UInt64($1) } : nil
     }
 
+    /// An Ethernet interface's number and address.
+    /// - Parameter what: the port, for errors.
+    static func ethernet(
+      _ name: String, _ what: String
+    ) throws(SystemError) -> (index: Int32, macAddress: UInt64, mtu: Int, isUp: Bool) {
+      guard let link = LinkInfo(name) else { throw SystemError(what, ENODEV) }
+      guard let mac = link.macAddress else {
+        throw SystemError("\(what) is no Ethernet interface", EINVAL)
+      }
+      return (link.index, mac, link.mtu, link.flags.contains(.up))
+    }
+
     /// Sets an interface up.
     static func bringUp(_ name: String) throws(SystemError) {
       let control = try control()

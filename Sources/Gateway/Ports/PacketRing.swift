@@ -1,5 +1,4 @@
-// The packet socket of a port: what comes in lies in memory shared with the kernel (packet(7), TPACKET_V2),
-// what leaves is handed over many frames at a time.
+// The packet socket of a port: what comes in lies in memory shared with the kernel (packet(7), TPACKET_V2).
 //
 // The ring is of version 2, not 3: version 3 hands over whole blocks of frames, and keeps a slow link's
 // frames back until a timer of a millisecond or more ends.
@@ -25,24 +24,21 @@
     var vlanTag: UInt16?
   }
 
-  // Safe to wrap: the mapping is reached through checked spans only, and the vectors are made for each call.
+  // Safe to wrap: the mapping is reached through checked spans only.
   @safe
   final class PacketRing {
     private static let slotBytes = 2048
     private static let slots = 4096
-    private static let mostMessages = 64
     private static let blockBytes = 1 << 18
 
     let receiver: Descriptor
-    let sender: Descriptor
+    let sender: PacketSender
     /// The interface's number.
     let index: Int32
     private let memory: UnsafeMutableRawPointer
     private var next = 0
     /// For frames longer than a slot.
     var whole = PacketBuffer(capacity: 66_560)
-    private let messages = unsafe FlatArray<weir_message>(count: mostMessages)
-    private let vectors = unsafe FlatArray<iovec>(count: mostMessages)
 
     /// - Parameter isPromiscuous: frames to anyone are taken, as a bridge must.
     init(_ device: String, isPromiscuous: Bool) throws(SystemError) {
@@ -50,23 +46,19 @@
       index = info.index
       let what = "packet:\(device)"
       let kind = Int32(SOCK_RAW.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
-      receiver = try Descriptor(
+      let receiver = try Descriptor(
         socket(AF_PACKET, kind | Int32(SOCK_NONBLOCK.rawValue), 0), what)
-      sender = try Descriptor(socket(AF_PACKET, kind | Int32(SOCK_NONBLOCK.rawValue), 0), what)
-      func set(
-        _ socket: borrowing Descriptor, _ option: Int32, _ value: Int32
-      ) throws(SystemError) {
-        try socket.setOption(SOL_PACKET, option, value, "\(what): option \(option)")
+      self.receiver = receiver
+      sender = try PacketSender(info.index, what)
+      func set(_ option: Int32, _ value: Int32) throws(SystemError) {
+        try receiver.setOption(SOL_PACKET, option, value, "\(what): option \(option)")
       }
-      try set(receiver, PACKET_VERSION, Int32(TPACKET_V2.rawValue))
-      try set(receiver, PACKET_VNET_HDR, 1)
-      try set(receiver, PACKET_COPY_THRESH, 1)
-      try set(receiver, PACKET_IGNORE_OUTGOING, 1)
-      try set(sender, PACKET_VNET_HDR, 1)
-      try set(sender, PACKET_QDISC_BYPASS, 1)
+      try set(PACKET_VERSION, Int32(TPACKET_V2.rawValue))
+      try set(PACKET_VNET_HDR, 1)
+      try set(PACKET_COPY_THRESH, 1)
+      try set(PACKET_IGNORE_OUTGOING, 1)
       // Long frames wait in the socket's own queue. What the system's limit allows is enough.
       try receiver.setOption(SOL_SOCKET, SO_RCVBUFFORCE, Int32(8 << 20), what)
-      try sender.setOption(SOL_SOCKET, SO_SNDBUFFORCE, Int32(8 << 20), what)
       let blocks = PacketRing.slots * PacketRing.slotBytes / PacketRing.blockBytes
       try receiver.setOption(
         SOL_PACKET, PACKET_RX_RING,
@@ -87,28 +79,10 @@
         throw SystemError("\(what): mmap")
       }
       unsafe memory = mapped
-      try PacketRing.bind(receiver, info.index, UInt16(ETH_P_ALL), what)
-      try PacketRing.bind(sender, info.index, 0, what)
+      try PacketSender.bind(receiver, info.index, UInt16(ETH_P_ALL), what)
     }
 
     deinit { unsafe munmap(memory, PacketRing.slots * PacketRing.slotBytes) }
-
-    private static func bind(
-      _ socket: borrowing Descriptor, _ index: Int32, _ protocolNumber: UInt16, _ what: String
-    ) throws(SystemError) {
-      var address = sockaddr_ll()
-      address.sll_family = UInt16(AF_PACKET)
-      address.sll_protocol = protocolNumber.bigEndian
-      address.sll_ifindex = index
-      let number = socket.number
-      // The kernel reads the local, which is the structure it expects of this family.
-      let result = unsafe withUnsafeBytes(of: &address) { bytes in
-        unsafe Glibc.bind(
-          number, bytes.baseAddress!.assumingMemoryBound(to: sockaddr.self),
-          socklen_t(bytes.count))
-      }
-      guard result == 0 else { throw SystemError("\(what): bind") }
-    }
 
     // MARK: Receiving
 
@@ -202,48 +176,6 @@
       var length = socklen_t(MemoryLayout<Int32>.size)
       // The kernel writes the local, of the length given.
       _ = unsafe getsockopt(receiver.number, SOL_SOCKET, SO_ERROR, &error, &length)
-    }
-
-    // MARK: Sending
-
-    /// Sends frames that lie in a queue's memory, each with its offload header before it.
-    /// - Parameter count: how many of `place(0)`, `place(1)`, …: where they begin, and how long they are.
-    /// - Returns: how many the system took.
-    func send(
-      _ count: Int, from queue: borrowing TransmitQueue, _ place: (Int) -> (start: Int, length: Int)
-    ) -> Int {
-      var done = 0
-      while done < count {
-        let batch = min(count - done, PacketRing.mostMessages)
-        for slot in 0..<batch {
-          let (start, length) = place(done + slot)
-          precondition(start >= 0 && start + length <= queue.memory.count)
-          // The kernel reads bytes of the queue's memory, within its bounds.
-          unsafe vectors[slot] = iovec(iov_base: queue.memory.pointer(start), iov_len: length)
-          var message = unsafe weir_message()
-          // One vector each, which lives as long as the ring.
-          unsafe message.header.msg_iov = vectors.pointer(slot)
-          unsafe message.header.msg_iovlen = 1
-          unsafe messages[slot] = message
-        }
-        // The kernel reads the messages made above.
-        let sent = unsafe weir_sendmmsg(
-          sender.number, messages.pointer(0), UInt32(batch), Int32(MSG_DONTWAIT))
-        if sent < 0 && errno == EINTR { continue }
-        if sent <= 0 { return done }
-        done += Int(sent)
-      }
-      return done
-    }
-
-    /// Sends one frame, for what is not traffic: neighbour discovery.
-    func send(_ frame: [UInt8]) {
-      let whole = [UInt8](repeating: 0, count: OffloadHeader.length) + frame
-      // The kernel only reads the array, for the time of the call.
-      _ = unsafe whole.withUnsafeBytes { bytes in
-        unsafe Glibc.send(
-          sender.number, bytes.baseAddress, bytes.count, Int32(MSG_DONTWAIT))
-      }
     }
   }
 #endif

@@ -25,11 +25,13 @@
   }
 
   /// A packet that does not go into a burst, being too long or still to be cut into segments.
-  struct LongPacket: ~Copyable {
-    var buffer = PacketBuffer()
-    var arrival: Arrival?
+  package struct LongPacket: ~Copyable {
+    package var buffer = PacketBuffer()
+    package var arrival: Arrival?
     /// Payload bytes of each segment; 0: it is one packet.
-    var segmentSize: UInt16 = 0
+    package var segmentSize: UInt16 = 0
+
+    package init() {}
 
     mutating func take(_ packet: RawSpan, _ arrival: Arrival, _ header: OffloadHeader) {
       guard buffer.assign(packet) else { return }
@@ -55,11 +57,13 @@
   enum Port {
     case tun(TunPort)
     case packet(PacketPort)
+    case xdp(XDPPort)
 
     var name: String {
       switch self {
       case .tun(let port): port.name
       case .packet(let port): port.name
+      case .xdp(let port): port.name
       }
     }
 
@@ -67,6 +71,7 @@
       switch self {
       case .tun(let port): port.interface
       case .packet(let port): port.interface
+      case .xdp(let port): port.interface
       }
     }
 
@@ -74,6 +79,7 @@
       switch self {
       case .tun(let port): port.descriptor
       case .packet(let port): port.descriptor
+      case .xdp(let port): port.descriptor
       }
     }
 
@@ -81,6 +87,7 @@
       switch self {
       case .tun(let port): port.statistics
       case .packet(let port): port.statistics
+      case .xdp(let port): port.statistics
       }
     }
 
@@ -88,6 +95,7 @@
       switch self {
       case .tun(let port): port.receive(into: &burst, &long, at: time)
       case .packet(let port): port.receive(into: &burst, &long, at: time)
+      case .xdp(let port): port.receive(into: &burst, &long, at: time)
       }
     }
 
@@ -95,6 +103,7 @@
       switch self {
       case .tun(let port): port.transmit(&queue)
       case .packet(let port): port.transmit(&queue, at: time)
+      case .xdp(let port): port.transmit(&queue, at: time)
       }
     }
 
@@ -103,6 +112,7 @@
       switch self {
       case .tun: break
       case .packet(let port): port.hostChanged(host)
+      case .xdp(let port): port.hostChanged(host)
       }
     }
 
@@ -113,6 +123,7 @@
       switch self {
       case .tun(let port): port.checkLink()
       case .packet(let port): port.checkLink()
+      case .xdp(let port): port.checkLink()
       }
     }
 
@@ -120,6 +131,7 @@
       switch self {
       case .tun(let port): try port.reopen()
       case .packet(let port): try port.reopen()
+      case .xdp(let port): try port.reopen()
       }
     }
 
@@ -128,6 +140,7 @@
       switch self {
       case .tun: break
       case .packet(let port): port.tick(at: time)
+      case .xdp(let port): port.tick(at: time)
       }
     }
 
@@ -136,6 +149,7 @@
       switch self {
       case .tun: []
       case .packet(let port): port.takeUnreachable()
+      case .xdp(let port): port.takeUnreachable()
       }
     }
   }

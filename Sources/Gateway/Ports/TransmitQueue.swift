@@ -7,8 +7,8 @@
   import Wire
 
   /// Packets on their way to one port, or to the gateway itself.
-  struct TransmitQueue: ~Copyable {
-    struct Entry: BitwiseCopyable {
+  package struct TransmitQueue: ~Copyable {
+    package struct Entry: BitwiseCopyable {
       /// Where the packet lies in the queue's memory, bytes.
       var offset: Int32 = 0
       /// Its length, bytes of layer 3.
@@ -27,17 +27,19 @@
 
     let memory = FlatArray<UInt8>(count: mostBytes)
     private let entries = FlatArray<Entry>(count: mostPackets)
-    private(set) var count = 0
+    package private(set) var count = 0
     private var used = 0
     /// Packets there was no room for.
     private(set) var overflowed: UInt64 = 0
 
-    var isEmpty: Bool { count == 0 }
+    package init() {}
+
+    package var isEmpty: Bool { count == 0 }
     /// Another burst might not fit.
     var isCrowded: Bool { count > 1024 || used > 65_536 * 4 }
 
     @inline(__always)
-    mutating func append(
+    package mutating func append(
       _ bytes: RawSpan, segmentSize: UInt16 = 0, interface: InterfaceID = .none
     ) {
       let length = bytes.byteCount
@@ -80,6 +82,16 @@
       return unsafe _overrideLifetime(span, borrowing: self)
     }
 
+    /// `length` bytes of the queue's memory from `offset` on: a packet and what was put before it.
+    @_lifetime(borrow self)
+    package func bytes(_ offset: Int, _ length: Int) -> RawSpan {
+      precondition(offset >= 0 && length > 0 && offset + length <= memory.count)
+      // In bounds by the precondition.
+      let span = unsafe RawSpan(_unsafeStart: memory.pointer(offset), byteCount: length)
+      // Ties the span to the queue, which owns the memory.
+      return unsafe _overrideLifetime(span, borrowing: self)
+    }
+
     /// `length` bytes of the queue's memory from `offset` on, to be changed in place.
     @_lifetime(borrow self)
     func mutableBytes(_ offset: Int, _ length: Int) -> MutableRawSpan {
@@ -100,7 +112,7 @@
         &header, for: &packet, segmentSize: entry.segmentSize, base: base)
     }
 
-    mutating func removeAll() {
+    package mutating func removeAll() {
       count = 0
       used = 0
     }
