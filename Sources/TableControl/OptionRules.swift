@@ -20,6 +20,15 @@ struct OptionRules {
     let needsTuple = operation == .get || operation == .create || operation == .add
     if needsTuple { try checkAddresses() }
     if let protocolNumber { try checkProtocol(operation, protocolNumber, needsTuple) }
+    // The kernel would zero what is then not shown.
+    let narrowing = OptionRules.ends.union([
+      .protonum, .mark, .status, .zone, .originalZone, .replyZone, .secmark,
+    ])
+    if operation == .list, table == .conntrack, given.contains(.zero),
+      !given.isDisjoint(with: narrowing)
+    {
+      throw .init("Can't use -z with filtering parameters")
+    }
   }
 
   private func check(

@@ -55,7 +55,12 @@
     var isLive: Bool { queues != nil && machine.host == nil }
 
     private func snapshot() throws -> HostSnapshot {
-      guard isLive else { return try machine.snapshot() }
+      guard queues != nil else { return try machine.snapshot() }
+      if !isLive {
+        var options = machine
+        options.set = LiveMachine.overrides + machine.set
+        return try options.snapshot()
+      }
       do {
         return try LiveMachine.snapshot(settings: machine.set)
       } catch let error as HostSnapshotError {

@@ -8,7 +8,7 @@
 
   enum LiveMachine {
     /// What the kernel has to let pass so that translated packets come through, Weir still refuses.
-    private static let overrides = ["net.ipv4.conf.all.accept_local=0"]
+    static let overrides = ["net.ipv4.conf.all.accept_local=0"]
 
     /// Addresses, routes and sysctls as they are now.
     /// - Parameter settings: `NAME=VALUE`, over the machine's own.

@@ -213,6 +213,30 @@
       #expect(lab.stop() == 0)
     }
 
+    /// The kernel has to let the machine's own sources in, which translated packets have: Weir does not.
+    @Test(arguments: [false, true]) func ownSourcesFromOutside(hasSnapshot: Bool) throws {
+      let lab = try Laboratory(.nfqueue)
+      if hasSnapshot {
+        lab.stop()
+        lab.router("\(lab.weir) snapshot --without-connections \(lab.folder)/host")
+        shell("rm -f \(lab.folder)/host/rules.* \(lab.folder)/host/ruleset.nft")
+        lab.options = ["--host", lab.folder + "/host"]
+        try lab.start()
+      }
+      lab.server("ip addr add 192.168.1.1/32 dev eth0; ip addr add 192.168.7.7/32 dev eth0")
+      func entries(_ source: String) -> String {
+        lab.server("ping -n -c 1 -W 1 -I \(source) 203.0.113.2")
+        return shell(
+          "\(lab.weir) conntrack --control \(lab.folder)/control.sock -L -p icmp -s \(source) 2>&1"
+        ).output
+      }
+      let foreign = entries("192.168.7.7")
+      #expect(foreign.contains("1 flow entries"), "\(foreign)")
+      let own = entries("192.168.1.1")
+      #expect(own.contains("0 flow entries"), "\(own)")
+      #expect(lab.stop() == 0)
+    }
+
     /// A queue that another program has, and a rule at a hook that Weir does not serve.
     @Test func misuse() throws {
       let lab = try Laboratory(.nfqueue)
