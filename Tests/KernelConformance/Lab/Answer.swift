@@ -27,6 +27,12 @@ struct Answer: Hashable {
   /// Weir's words for what it did.
   var reason = ""
 
+  /// By port, and within a port by what stands behind the IPv4 header, which numbers them.
+  mutating func sortByContent() {
+    emissions.sort { $0.bytes.dropFirst(20).lexicographicallyPrecedes($1.bytes.dropFirst(20)) }
+    sort()
+  }
+
   mutating func sort() {
     // A stable order: `sort` alone promises none.
     emissions = Port.allCases.flatMap { port in emissions.filter { $0.port == port } }
