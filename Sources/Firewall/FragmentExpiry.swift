@@ -53,6 +53,10 @@ extension Firewall {
     else { return expired.first.number }
     headers.grow(by: kept - headers.end)
     first.resize(to: kept)
+    // The host does not tell itself.
+    if arrival.interface == .none && host.isLocal(headers.source, expired.family) {
+      return expired.first.number
+    }
     if expired.family == .ipv4 {
       let way = host.routeInput(
         source: headers.source, destination: headers.destination, family: .ipv4,
