@@ -84,7 +84,9 @@
       return shell("unshare -n bash -c '\(table)'").status == 0
     }
 
-    @Test(.enabled(if: QueueTests.nftHasQueues)) func feedOfNFT() throws {
+    @Test(
+      .enabled(if: QueueTests.nftHasQueues, "this kernel has no queues for nft (CONFIG_NFT_QUEUE)"))
+    func feedOfNFT() throws {
       let lab = try Laboratory(.nfqueue, feed: Laboratory.nftFeed)
       try lab.serveWeb("s", megabytes: 4)
       try lab.serveWeb("r", megabytes: 1)

@@ -64,7 +64,7 @@
           local.receive(into: &burst, &long, at: clock.now)
           if burst.count > 0 || long.arrival != nil {
             isIdle = false
-            processOwn()
+            process(isOwn: true)
           }
         }
         if processQueues() { isIdle = false }
@@ -124,31 +124,23 @@
     }
 
     /// Lets what has come through the firewall.
-    private mutating func process() {
+    /// - Parameter isOwn: it came from programs of the gateway's own machine.
+    private mutating func process(isOwn: Bool = false) {
       if burst.count > 0 {
-        firewall.receive(&burst, to: &sink, observer: &observer)
+        if isOwn {
+          firewall.sendForPrograms(&burst, to: &sink, observer: &observer)
+        } else {
+          firewall.receive(&burst, to: &sink, observer: &observer)
+        }
         for index in 0..<burst.count { count(burst.outcome(index)) }
         burst.removeAll()
       }
       if let arrival = long.arrival {
         sink.segmentSize = long.segmentSize
-        count(firewall.receive(&long.buffer, arrival, to: &sink, observer: &observer))
-        sink.segmentSize = 0
-        long.arrival = nil
-      }
-      settle()
-    }
-
-    /// The same with what the gateway's own programs send.
-    private mutating func processOwn() {
-      if burst.count > 0 {
-        firewall.sendForPrograms(&burst, to: &sink, observer: &observer)
-        for index in 0..<burst.count { count(burst.outcome(index)) }
-        burst.removeAll()
-      }
-      if let arrival = long.arrival {
-        sink.segmentSize = long.segmentSize
-        count(firewall.sendForProgram(&long.buffer, arrival, to: &sink, observer: &observer))
+        count(
+          isOwn
+            ? firewall.sendForProgram(&long.buffer, arrival, to: &sink, observer: &observer)
+            : firewall.receive(&long.buffer, arrival, to: &sink, observer: &observer))
         sink.segmentSize = 0
         long.arrival = nil
       }
